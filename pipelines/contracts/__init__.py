@@ -1,0 +1,1 @@
+"""What the parts agree on: schemas, identity, manifests, the recipe, storage, errors. Imports no Beam."""

@@ -1,0 +1,139 @@
+"""Manifests: what a task read, wrote and counted. A file that no manifest lists does not exist."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pipelines.contracts import storage
+from pipelines.contracts.errors import StageError, message
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """One file that a task wrote.
+
+    Attributes:
+        path: relative to the workspace.
+        rows: rows of the table in it.
+        bytes: its size.
+        hash: 128-bit xxh3 of its bytes, 32 hex digits.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class TaskManifest:
+    """The commit of one task: it is written last, and only then do the outputs exist.
+
+    Attributes:
+        stage: name of the stage.
+        key: key of the task in its stage ("00012", "all").
+        fingerprint: what the outputs depend on; another fingerprint means "not done".
+        outputs: files written.
+        counts: numbers to be summed over tasks; nested names are joined by "/".
+    """
+
+    stage: str
+    key: str
+    fingerprint: str
+    outputs: tuple[OutputFile, ...] = ()
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StageManifest:
+    """All tasks of a stage, merged by the driver."""
+
+    stage: str
+    tasks: dict[str, TaskManifest]
+
+    @property
+    def outputs(self) -> list[OutputFile]:
+        """All files of the stage, in the order of the task keys."""
+        return [output for key in sorted(self.tasks) for output in self.tasks[key].outputs]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """The counts of all tasks, summed."""
+        total: Counter[str] = Counter()
+        for task in self.tasks.values():
+            total.update(task.counts)
+        return total
+
+
+def output_file(workspace: str, path: str, rows: int) -> OutputFile:
+    """Describe a file that was just written (hashes it)."""
+    full = storage.join(workspace, path)
+    return OutputFile(path, rows, storage.size_bytes(full), storage.file_hash(full))
+
+
+def _task_path(workspace: str, stage: str, key: str) -> str:
+    return storage.join(workspace, stage, "_parts", f"{key}.json")
+
+
+def commit(workspace: str, manifest: TaskManifest) -> None:
+    """Write a task manifest; this is the moment at which the task is done."""
+    text = json.dumps(dataclasses.asdict(manifest), sort_keys=True, indent=1)
+    storage.write_bytes(_task_path(workspace, manifest.stage, manifest.key), text.encode())
+
+
+def _parse(path: str, data: dict) -> TaskManifest:
+    try:
+        outputs = tuple(OutputFile(**output) for output in data["outputs"])
+        return TaskManifest(data["stage"], data["key"], data["fingerprint"], outputs, data["counts"])
+    except (KeyError, TypeError) as error:
+        raise StageError(message(path, "not a manifest", repr(error), "stage, key, fingerprint, outputs, counts")) from error
+
+
+def read_tasks(workspace: str, stage: str) -> dict[str, TaskManifest]:
+    """Read the task manifests of a stage, by key.
+
+    The merged `manifest.json` is read first; single files in `_parts/` are newer and win.
+    """
+    found: dict[str, TaskManifest] = {}
+    merged = storage.join(workspace, stage, "manifest.json")
+    if storage.exists(merged):
+        for data in json.loads(storage.read_bytes(merged))["tasks"]:
+            found[data["key"]] = _parse(merged, data)
+    for path in storage.list_files(storage.join(workspace, stage, "_parts"), ".json"):
+        task = _parse(path, json.loads(storage.read_bytes(path)))
+        found[task.key] = task
+    return found
+
+
+def read_stage(workspace: str, stage: str) -> StageManifest:
+    """Read what a stage has done so far.
+
+    Raises:
+        StageError: if the stage has no manifest at all.
+    """
+    tasks = read_tasks(workspace, stage)
+    if not tasks:
+        raise StageError(
+            message(storage.join(workspace, stage), "stage has not run", "no manifest", "at least one finished task",
+                    "Run `mixtrace curate` on this workspace first.")
+        )
+    return StageManifest(stage, tasks)
+
+
+def merge(workspace: str, stage: str, keys: Iterable[str], versions: dict[str, str]) -> StageManifest:
+    """Merge the task manifests of a finished stage into `manifest.json`; tasks not in `keys` are forgotten."""
+    wanted = set(keys)
+    tasks = {key: task for key, task in read_tasks(workspace, stage).items() if key in wanted}
+    body = {
+        "stage": stage,
+        "versions": versions,
+        "counts": dict(sorted(StageManifest(stage, tasks).counts.items())),
+        "tasks": [dataclasses.asdict(tasks[key]) for key in sorted(tasks)],
+    }
+    storage.write_bytes(storage.join(workspace, stage, "manifest.json"), json.dumps(body, indent=1).encode())
+    storage.remove_tree(storage.join(workspace, stage, "_parts"))
+    return StageManifest(stage, tasks)

@@ -1,0 +1,188 @@
+"""The Arrow schema of every table that curation writes, with unit and meaning of each column.
+
+DuckDB comments, the reference pages and the checks of the writer are all made from these.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+
+def field(name: str, type_: pa.DataType, doc: str, unit: str = "", *, nullable: bool = False) -> pa.Field:
+    """Make a field that carries its meaning and unit."""
+    return pa.field(name, type_, nullable=nullable, metadata={"doc": doc, "unit": unit})
+
+
+def table(name: str, doc: str, fields: list[pa.Field]) -> pa.Schema:
+    """Make the schema of a table that carries its name and meaning."""
+    return pa.schema(fields, metadata={"table": name, "doc": doc})
+
+
+_PART = field("part", pa.int32(), "number of the part of the plan in which the document lies")
+_ROW = field("row", pa.int32(), "row of the document in its part; the same in documents, signals, decisions")
+_DOC_ID = field("doc_id", pa.string(), "128-bit xxh3 of (source, relative path, position), 32 hex digits")
+
+DOCUMENTS = table(
+    "documents",
+    "Every document that was read, kept or not, after extraction and cleaning.",
+    [
+        _DOC_ID,
+        field("native_id", pa.string(), "id in the source (WARC-Record-ID, JSON id, page id); may repeat", nullable=True),
+        _PART,
+        _ROW,
+        field("source", pa.string(), "name of the source in the recipe"),
+        field("path", pa.string(), "file, relative to the source root"),
+        field("offset", pa.int64(), "decompressed offset of the record in the file", "bytes"),
+        field("url", pa.string(), "address of the document, if the source names one", nullable=True),
+        field("date", pa.string(), "date of the record as the source gives it (ISO 8601)", nullable=True),
+        field("text", pa.large_string(), "cleaned text, Unicode NFC"),
+        field("raw_bytes", pa.int64(), "decompressed length of the record", "bytes"),
+        field("text_bytes", pa.int64(), "length of the cleaned text in UTF-8", "bytes"),
+        field("content_hash", pa.string(), "128-bit xxh3 of the cleaned text, 32 hex digits"),
+        field(
+            "edits",
+            pa.list_(pa.struct([pa.field("rule", pa.string()), pa.field("count", pa.int32())])),
+            "what cleaning changed, and how often",
+        ),
+    ],
+)
+
+DEAD_LETTERS = table(
+    "dead_letters",
+    "Records that could not be read, decoded or extracted; each cost one record and nothing else.",
+    [
+        field("source", pa.string(), "name of the source in the recipe"),
+        field("path", pa.string(), "file, relative to the source root"),
+        field("offset", pa.int64(), "decompressed offset of the record in the file", "bytes"),
+        field("length", pa.int64(), "decompressed length of what was lost", "bytes"),
+        field("stage", pa.string(), "read, extract, clean or measure"),
+        field("error", pa.string(), "short name of the fault"),
+        field("message", pa.string(), "what was found and what was expected"),
+        field("raw", pa.large_binary(), "first 64 KiB of the record, unless the recipe keeps only its hash", nullable=True),
+        field("raw_hash", pa.string(), "128-bit xxh3 of the bytes that were at hand"),
+    ],
+)
+
+QUALITY_SIGNALS: dict[str, tuple[str, str]] = {
+    # name: (unit, meaning); Gopher: Rae et al. 2021 (arXiv:2112.11446); FineWeb: Penedo et al. 2024 (arXiv:2406.17557)
+    "gopher_words": ("words", "words that are not pure symbols"),
+    "gopher_mean_word_length": ("characters", "mean length of the words that are not pure symbols"),
+    "gopher_hash_ratio": ("per word", "number signs per word"),
+    "gopher_ellipsis_ratio": ("per word", "ellipses per word"),
+    "gopher_bullet_line_frac": ("", "share of lines that start with a bullet"),
+    "gopher_ellipsis_line_frac": ("", "share of lines that end with an ellipsis"),
+    "gopher_alpha_word_frac": ("", "share of words with at least one letter"),
+    "gopher_stop_words": ("words", "how many of the eight English stop words occur"),
+    "gopher_dup_line_frac": ("", "share of lines that repeat an earlier line"),
+    "gopher_dup_line_char_frac": ("", "share of characters in lines that repeat an earlier line"),
+    "gopher_dup_paragraph_frac": ("", "share of paragraphs that repeat an earlier paragraph"),
+    "gopher_dup_paragraph_char_frac": ("", "share of characters in repeated paragraphs"),
+    "gopher_top_2gram_char_frac": ("", "share of characters in the commonest word 2-gram"),
+    "gopher_top_3gram_char_frac": ("", "share of characters in the commonest word 3-gram"),
+    "gopher_top_4gram_char_frac": ("", "share of characters in the commonest word 4-gram"),
+    "gopher_dup_5gram_char_frac": ("", "share of characters in repeated word 5-grams"),
+    "gopher_dup_6gram_char_frac": ("", "share of characters in repeated word 6-grams"),
+    "gopher_dup_7gram_char_frac": ("", "share of characters in repeated word 7-grams"),
+    "gopher_dup_8gram_char_frac": ("", "share of characters in repeated word 8-grams"),
+    "gopher_dup_9gram_char_frac": ("", "share of characters in repeated word 9-grams"),
+    "gopher_dup_10gram_char_frac": ("", "share of characters in repeated word 10-grams"),
+    "fineweb_terminal_line_frac": ("", "share of lines that end in terminal punctuation"),
+    "fineweb_short_line_frac": ("", "share of lines of at most 30 characters"),
+    "fineweb_dup_line_char_frac": ("", "share of characters in repeated lines"),
+    "fineweb_newlines_per_word": ("per word", "line ends per word"),
+}
+
+SIGNALS = table(
+    "signals",
+    "What was measured on every document; rules turn these into decisions.",
+    [
+        _PART,
+        _ROW,
+        field("lang", pa.string(), "most likely language (lid.176 label), und if nothing is known"),
+        field("lang_score", pa.float32(), "probability of that language"),
+        *(field(name, pa.float64(), doc, unit) for name, (unit, doc) in QUALITY_SIGNALS.items()),
+    ],
+)
+
+
+def signatures(num_perm: int) -> pa.Schema:
+    """Return the schema of the MinHash signatures for a number of permutations."""
+    return table(
+        "signatures",
+        "MinHash signatures of every document.",
+        [
+            _PART,
+            _ROW,
+            field("n_words", pa.int32(), "words of the normalised text", "words"),
+            field("n_shingles", pa.int32(), "shingles hashed (repeats counted)", "shingles"),
+            field("signature", pa.list_(pa.uint32(), num_perm), "least hash per permutation"),
+        ],
+    )
+
+
+DUPLICATES = table(
+    "duplicates",
+    "Every document that shares a key with another: what it is linked to and who removed it.",
+    [
+        _PART,
+        _ROW,
+        field("component_id", pa.string(), "least content_hash of the linked documents"),
+        field("component_size", pa.int32(), "linked documents", "documents"),
+        field("kind", pa.string(), "exact or near if it was removed for that; null if it stays", nullable=True),
+        field("leader", pa.string(), "doc_id of the kept document that it repeats; null if it stays", nullable=True),
+        field("similarity", pa.float64(), "exact Jaccard similarity of the word shingles with the leader", nullable=True),
+    ],
+)
+
+DECISIONS = table(
+    "decisions",
+    "The verdict on every document: kept or not, and every rule that failed.",
+    [
+        _DOC_ID,
+        _PART,
+        _ROW,
+        field("kept", pa.bool_(), "true if no rule failed and it repeats no kept document"),
+        field("first_reason", pa.string(), "first reason for dropping it, in the order of the recipe", nullable=True),
+        field("failed_rules", pa.list_(pa.string()), "every reason for dropping it"),
+        field("split", pa.string(), "train or heldout; independent of every rule"),
+        field("split_key", pa.string(), "what the split was drawn by: component_id, or content_hash if it is alone"),
+    ],
+)
+
+INDEX = table(
+    "index",
+    "Where a document lies, by the hash of its id and of its address; `explain` reads one partition.",
+    [
+        field("key", pa.uint64(), "64-bit xxh3 of the doc_id, native_id or URL"),
+        field("kind", pa.string(), "doc_id, native_id or url"),
+        _PART,
+        _ROW,
+    ],
+)
+
+
+def tokens(vocab_size: int) -> pa.Schema:
+    """Return the schema of the token shards for a vocabulary."""
+    ids = pa.uint16() if vocab_size <= 1 << 16 else pa.uint32()
+    return table(
+        "tokens",
+        "Token ids of whole documents, in the order of their ids (a global shuffle).",
+        [
+            _DOC_ID,
+            _PART,
+            _ROW,
+            field("lang", pa.string(), "most likely language"),
+            field("n_bytes", pa.int64(), "length of the text in UTF-8", "bytes"),
+            field("input_ids", pa.list_(pa.field("item", ids, nullable=False)), "token ids; the last is the end of the document"),
+        ],
+    )
+
+
+TABLES: dict[str, pa.Schema] = {
+    "documents": DOCUMENTS,
+    "dead_letters": DEAD_LETTERS,
+    "signals": SIGNALS,
+    "duplicates": DUPLICATES,
+    "decisions": DECISIONS,
+    "index": INDEX,
+}
