@@ -75,8 +75,13 @@ def output_file(workspace: str, path: str, rows: int) -> OutputFile:
     return OutputFile(path, rows, storage.size_bytes(full), storage.file_hash(full))
 
 
+def stage_folder(workspace: str, stage: str) -> str:
+    """Return the folder of a stage's manifest, progress markers and exchange files."""
+    return storage.join(workspace, "stages", stage)
+
+
 def _task_path(workspace: str, stage: str, key: str) -> str:
-    return storage.join(workspace, stage, "_parts", f"{key}.json")
+    return storage.join(stage_folder(workspace, stage), "_parts", f"{key}.json")
 
 
 def commit(workspace: str, manifest: TaskManifest) -> None:
@@ -99,11 +104,11 @@ def read_tasks(workspace: str, stage: str) -> dict[str, TaskManifest]:
     The merged `manifest.json` is read first; single files in `_parts/` are newer and win.
     """
     found: dict[str, TaskManifest] = {}
-    merged = storage.join(workspace, stage, "manifest.json")
+    merged = storage.join(stage_folder(workspace, stage), "manifest.json")
     if storage.exists(merged):
         for data in json.loads(storage.read_bytes(merged))["tasks"]:
             found[data["key"]] = _parse(merged, data)
-    for path in storage.list_files(storage.join(workspace, stage, "_parts"), ".json"):
+    for path in storage.list_files(storage.join(stage_folder(workspace, stage), "_parts"), ".json"):
         task = _parse(path, json.loads(storage.read_bytes(path)))
         found[task.key] = task
     return found
@@ -118,7 +123,7 @@ def read_stage(workspace: str, stage: str) -> StageManifest:
     tasks = read_tasks(workspace, stage)
     if not tasks:
         raise StageError(
-            message(storage.join(workspace, stage), "stage has not run", "no manifest", "at least one finished task",
+            message(stage_folder(workspace, stage), "stage has not run", "no manifest", "at least one finished task",
                     "Run `mixtrace curate` on this workspace first.")
         )
     return StageManifest(stage, tasks)
@@ -134,6 +139,6 @@ def merge(workspace: str, stage: str, keys: Iterable[str], versions: dict[str, s
         "counts": dict(sorted(StageManifest(stage, tasks).counts.items())),
         "tasks": [dataclasses.asdict(tasks[key]) for key in sorted(tasks)],
     }
-    storage.write_bytes(storage.join(workspace, stage, "manifest.json"), json.dumps(body, indent=1).encode())
-    storage.remove_tree(storage.join(workspace, stage, "_parts"))
+    storage.write_bytes(storage.join(stage_folder(workspace, stage), "manifest.json"), json.dumps(body, indent=1).encode())
+    storage.remove_tree(storage.join(stage_folder(workspace, stage), "_parts"))
     return StageManifest(stage, tasks)

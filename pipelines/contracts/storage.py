@@ -149,3 +149,15 @@ def file_hash(path: str) -> str:
         while block := file.read(_BLOCK_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def absolute_folder(path: str) -> str:
+    """Return the absolute folder of a file (a URL's parent for object stores)."""
+    return os.path.dirname(os.path.abspath(path)) if is_local(path) else path.rsplit("/", 1)[0]
+
+
+def resolve(base: str, path: str) -> str:
+    """Resolve a path against a folder; absolute paths and URLs stay as they are."""
+    if not is_local(path) or os.path.isabs(path):
+        return path
+    return os.path.normpath(os.path.join(base, path)) if is_local(base) else join(base, path)

@@ -1,0 +1,228 @@
+"""The recipe: what to read and how to curate it. Literals bear identity; places and runners never do.
+
+Every default is written out in the resolved recipe that is saved in the workspace.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from pipelines.contracts import ids, storage
+from pipelines.contracts.errors import did_you_mean
+from pipelines.contracts.yaml_model import StrictModel, load_yaml_model
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+
+
+class Fields(StrictModel):
+    """Where the parts of a document lie in a JSON record; dots reach into objects (`meta.url`)."""
+
+    text: str = "text"
+    id: str | None = "id"
+    url: str | None = "url"
+    date: str | None = "date"
+
+
+class Source(StrictModel):
+    """One named corpus.
+
+    Attributes:
+        name: name of the source; also a folder name.
+        path: one glob or several, relative to the recipe file (or absolute, or gs://, s3://).
+        format: how a file is cut into records.
+        fields: field mapping of JSON records.
+        group: regular expression over the URL (or path); documents with the same first group fall into
+            the same split (editions of a work, architectures of a guide).
+        license: for the dataset card.
+    """
+
+    name: Name
+    path: tuple[str, ...]
+    format: Literal["warc", "mediawiki", "jsonl", "text"]
+    fields: Fields = Fields()
+    group: str | None = None
+    license: str = "unknown"
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("group")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is not None and re.compile(value).groups < 1:
+            raise ValueError("a regular expression with at least one group")
+        return value
+
+
+class Extract(StrictModel):
+    """How HTML becomes text."""
+
+    html: Literal["resiliparse"] = "resiliparse"
+    main_content: bool = True
+
+
+class Near(StrictModel):
+    """Near-duplicate search: MinHash-LSH candidates, verified by exact Jaccard similarity."""
+
+    num_perm: Annotated[int, Field(ge=8, le=1024)] = 112
+    bands: Annotated[int, Field(ge=1)] = 14
+    rows: Annotated[int, Field(ge=1)] = 8
+    ngram: Annotated[int, Field(ge=1, le=32)] = 5
+    threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
+    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 1
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> Near:
+        if self.bands * self.rows > self.num_perm:
+            raise ValueError(f"bands x rows of at most num_perm = {self.num_perm}, not {self.bands * self.rows}")
+        return self
+
+
+class Dedup(StrictModel):
+    """Duplicates: exact by hash of the cleaned text, near by MinHash; survivors by a stated policy."""
+
+    exact: bool = True
+    near: Near | None = Near()
+    survivor: Literal["longest", "first"] = "longest"
+    partition_mb: Annotated[int, Field(ge=1, le=256)] = 64
+    max_edges: Annotated[int, Field(ge=1)] = 200_000_000
+
+
+class Rule(StrictModel):
+    """A bound on one signal; a document outside of it is dropped for this rule's name.
+
+    Attributes:
+        signal: column of the signals table.
+        min: least value that passes.
+        max: greatest value that passes.
+        above: the value must be greater than this (strict).
+        below: the value must be less than this (strict).
+        equals_any: for text signals such as `lang`: values that pass.
+        languages: apply only to documents of these languages.
+        sources: apply only to these sources.
+        not_sources: do not apply to these sources.
+    """
+
+    signal: str
+    min: float | None = None
+    max: float | None = None
+    above: float | None = None
+    below: float | None = None
+    equals_any: tuple[str, ...] | None = None
+    languages: tuple[str, ...] | None = None
+    sources: tuple[str, ...] | None = None
+    not_sources: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _bounds_something(self) -> Rule:
+        if (self.min, self.max, self.above, self.below, self.equals_any) == (None,) * 5:
+            raise ValueError("at least one of min, max, above, below, equals_any")
+        return self
+
+
+class ProfileUse(StrictModel):
+    """Apply a named profile of rules (pipelines/ops/profiles.py), perhaps only to some documents."""
+
+    name: str
+    languages: tuple[str, ...] | None = None
+    sources: tuple[str, ...] | None = None
+    not_sources: tuple[str, ...] = ()
+
+
+class Split(StrictModel):
+    """How much of each source is held out, drawn by hash of the linked component."""
+
+    heldout_fraction: Fraction = 0.01
+    min_heldout_bytes: Annotated[int, Field(ge=0)] = 200_000
+    max_heldout_fraction: Fraction = 0.1
+    max_component: Annotated[int, Field(ge=1)] = 1000
+    seed: int = 0
+
+
+class Tokenizer(StrictModel):
+    """Train a byte-level BPE on a deterministic sample, or load a `tokenizer.json`."""
+
+    path: str | None = None
+    vocab_size: Annotated[int, Field(ge=260, le=1 << 20)] = 4096
+    sample_mb: Annotated[float, Field(gt=0)] = 16.0
+    end_of_text: str = "<|endoftext|>"
+
+
+class Shards(StrictModel):
+    """Token shards."""
+
+    target_mb: Annotated[float, Field(gt=0)] = 256.0
+
+
+class Limits(StrictModel):
+    """Limits that are stated in errors when they are reached."""
+
+    max_record_mb: Annotated[float, Field(gt=0)] = 64.0
+    max_dead_letter_fraction: Fraction = 0.01
+    keep_dead_letter_bytes: bool = True
+
+
+class Recipe(StrictModel):
+    """A whole recipe."""
+
+    name: Name
+    sources: tuple[Source, ...]
+    part_mb: Annotated[float, Field(gt=0)] = 16.0
+    sample: Fraction = 1.0
+    extract: Extract = Extract()
+    profiles: tuple[ProfileUse, ...] = ()
+    rules: dict[Name, Rule] = Field(default_factory=dict)
+    dedup: Dedup = Dedup()
+    split: Split = Split()
+    tokenizer: Tokenizer = Tokenizer()
+    shards: Shards = Shards()
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Recipe:
+        names = [source.name for source in self.sources]
+        if not names:
+            raise ValueError("at least one source")
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"every source name once, not {', '.join(twice)} twice")
+        for use in (*self.profiles, *self.rules.values()):
+            for name in (*(use.sources or ()), *use.not_sources):
+                if name not in names:
+                    raise ValueError(f"sources of this recipe, not {name!r}. {did_you_mean(name, names)}")
+        return self
+
+    @property
+    def recipe_id(self) -> str:
+        """Hash of every literal except places (source paths, tokenizer path)."""
+        body = self.model_dump(mode="json")
+        for source in body["sources"]:
+            del source["path"]
+        return ids.fingerprint(body)
+
+    def source(self, name: str) -> Source:
+        """Return a source by name."""
+        return next(source for source in self.sources if source.name == name)
+
+
+def load_recipe(path: str) -> Recipe:
+    """Read a recipe; source and tokenizer paths become absolute (they are relative to the recipe file).
+
+    Raises:
+        ConfigError: naming file, line, column, what was found and what was expected.
+    """
+    recipe = load_yaml_model(path, Recipe)
+    base = storage.absolute_folder(path)
+    sources = tuple(
+        s.model_copy(update={"path": tuple(storage.resolve(base, p) for p in s.path)}) for s in recipe.sources
+    )
+    tokenizer = recipe.tokenizer
+    if tokenizer.path is not None:
+        tokenizer = tokenizer.model_copy(update={"path": storage.resolve(base, tokenizer.path)})
+    return recipe.model_copy(update={"sources": sources, "tokenizer": tokenizer})
