@@ -58,12 +58,15 @@ def _place_cache() -> bool:
 
 # No fastmath: results must not depend on how the compiler reorders sums. "numpy" leaves out the
 # check for division by zero that would otherwise stop loops from being vectorised.
-KERNEL: Final[dict[str, Any]] = dict(
-    nogil=True,
-    cache=not BOUNDSCHECK and _place_cache(),
-    error_model="numpy",
-    boundscheck=BOUNDSCHECK,
-)
-INLINE: Final[dict[str, Any]] = dict(
-    nogil=True, error_model="numpy", boundscheck=BOUNDSCHECK, inline="always"
-)
+KERNEL: Final[dict[str, Any]] = {
+    "nogil": True,
+    "cache": not BOUNDSCHECK and _place_cache(),
+    "error_model": "numpy",
+    "boundscheck": BOUNDSCHECK,
+}
+INLINE: Final[dict[str, Any]] = {
+    "nogil": True,
+    "error_model": "numpy",
+    "boundscheck": BOUNDSCHECK,
+    "inline": "always",
+}

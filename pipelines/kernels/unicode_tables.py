@@ -1,0 +1,162 @@
+"""What kernels know about a code point: one table lookup each, built in milliseconds without a loop.
+
+Tables have 2^21 entries, more than Unicode has code points, because that is how far the bits of a
+four-byte sequence reach: no bytes, valid UTF-8 or not, lead a kernel out of a table.
+
+Word characters, lower case, spaces and letters are this Python's (`str.isalnum`, `str.lower` ...), so that
+kernels equal plain Python; letters and numbers of the pre-tokenizer are those of `tokenizers`, whose regex
+engine has another Unicode version (tokenizers 0.23.3 knows 17,131 letters less than `regex` 2026.11).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Final
+
+import numpy as np
+from numba import njit, uint32
+
+from pipelines.kernels.compile import INLINE
+
+TABLE_SIZE: Final = 1 << 21
+_CODE_POINTS: Final = 0x110000
+
+WORD: Final = 1
+"""Class bit: `\\w` of Python's `re` (letter, number or underscore)."""
+SPACE: Final = 2
+"""Class bit: `str.isspace`."""
+ALPHA: Final = 4
+"""Class bit: `str.isalpha`."""
+PUNCT: Final = 8
+"""Class bit: in the caller's set of punctuation."""
+TERM: Final = 16
+"""Class bit: in the caller's set of characters that end a sentence or line."""
+
+LETTER, NUMBER, WHITE_SPACE = 1, 2, 3
+"""Classes of the pre-tokenizer: `\\p{L}`, `\\p{N}`, `\\s`; 0 is everything else."""
+
+NOT_WORD, WORD_SIMPLE, WORD_CONTEXT = 0, 1, 2
+"""Classes of `word_table`: no word character; lower case is one code point; only `str.lower` knows."""
+_CONTEXT_LOWER: Final = (0x130, 0x3A3)  # İ becomes two code points; Σ is ς at the end of a word, else σ
+
+
+@njit(**INLINE)
+def decode_utf8(data: np.ndarray, start: int) -> tuple[int, int]:
+    """Decode one code point.
+
+    Args:
+        data: UTF-8, `uint8 [bytes]`, with at least 3 bytes to read behind the last character.
+        start: Index of the first byte of a character.
+
+    Returns:
+        The code point (below TABLE_SIZE whatever the bytes are) and its length in bytes.
+    """
+    b0 = uint32(data[start])
+    if b0 < 0x80:
+        return b0, 1
+    b1 = uint32(data[start + 1]) & uint32(0x3F)
+    if b0 < 0xE0:
+        return ((b0 & uint32(0x1F)) << uint32(6)) | b1, 2
+    b2 = uint32(data[start + 2]) & uint32(0x3F)
+    if b0 < 0xF0:
+        return ((b0 & uint32(0x0F)) << uint32(12)) | (b1 << uint32(6)) | b2, 3
+    b3 = uint32(data[start + 3]) & uint32(0x3F)
+    return ((b0 & uint32(7)) << uint32(18)) | (b1 << uint32(12)) | (b2 << uint32(6)) | b3, 4
+
+
+def _characters() -> np.ndarray:
+    """Return every code point as a one-character string, `<U1 [0x110000]`."""
+    return np.arange(_CODE_POINTS, dtype="<u4").view("<U1")
+
+
+def _word_characters() -> np.ndarray:
+    """Return what `\\w` matches, bool `[0x110000]`; `re` defines it as isalnum or "_"."""
+    is_word = np.strings.isalnum(_characters())
+    is_word[ord("_")] = True
+    return is_word
+
+
+def _lower() -> np.ndarray:
+    """Return the lower case of every code point, uint32 `[0x110000]`; those of _CONTEXT_LOWER map to a space."""
+    points = np.arange(_CODE_POINTS, dtype="<u4")
+    points[list(_CONTEXT_LOWER)] = ord(" ")
+    # One call over all code points: none of the others changes length or looks at its neighbours.
+    text = points.tobytes().decode("utf-32-le", "surrogatepass").lower()
+    if len(text) != _CODE_POINTS:
+        raise RuntimeError(
+            f"unicode_tables: this Python's str.lower changes the length of code points: got {len(text)} for "
+            f"{_CODE_POINTS}; expected only U+0130 to do so. Add the new one to _CONTEXT_LOWER."
+        )
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+@functools.cache
+def word_table() -> np.ndarray:
+    """Return the table that lower-cases and finds words, as `re.findall(r"\\w+", text.lower())` does.
+
+    Returns:
+        `uint32 [TABLE_SIZE]`, read-only: the low 24 bits are the lower-cased code point, or 32 (a space) for
+        what is no word character; from bit 24 up NOT_WORD, WORD_SIMPLE or WORD_CONTEXT.
+    """
+    lower = _lower()
+    is_word = _word_characters()[lower]
+    table = np.full(TABLE_SIZE, ord(" "), np.uint32)
+    table[:_CODE_POINTS][is_word] = lower[is_word] | np.uint32(WORD_SIMPLE << 24)
+    table[list(_CONTEXT_LOWER)] = WORD_CONTEXT << 24
+    table.flags.writeable = False
+    return table
+
+
+@functools.cache
+def class_bits(punctuation: str = "", terminators: str = "") -> np.ndarray:
+    """Return the class bits WORD, SPACE, ALPHA, PUNCT and TERM of every code point.
+
+    Args:
+        punctuation: Characters that get PUNCT.
+        terminators: Characters that get TERM.
+
+    Returns:
+        `uint8 [TABLE_SIZE]`, read-only.
+    """
+    characters = _characters()
+    table = np.zeros(TABLE_SIZE, np.uint8)
+    bits = table[:_CODE_POINTS]
+    bits[_word_characters()] |= WORD
+    bits[np.strings.isspace(characters)] |= SPACE
+    bits[np.strings.isalpha(characters)] |= ALPHA
+    for text, bit in ((punctuation, PUNCT), (terminators, TERM)):
+        for character in text:
+            bits[ord(character)] |= bit
+    table.flags.writeable = False
+    return table
+
+
+@functools.cache
+def pretokenizer_classes() -> np.ndarray:
+    """Return LETTER, NUMBER, WHITE_SPACE or 0 of every code point, as the regex engine of `tokenizers` has them.
+
+    Planes 4 to 13 (unassigned) and 15, 16 (private use) are not asked about; that saves 3/4 of the time.
+
+    Returns:
+        `uint8 [TABLE_SIZE]`, read-only.
+    """
+    from tokenizers import Regex, pre_tokenizers
+
+    def runs(pattern: str, text: str) -> list[tuple[str, tuple[int, int]]]:
+        return pre_tokenizers.Split(Regex(pattern), "removed", invert=True).pre_tokenize_str(text)
+
+    asked = [
+        *range(0xD800),
+        *range(0xE000, 0x40000),
+        *range(0xE0000, 0xF0000),
+    ]  # surrogates are no characters
+    points = np.array(asked)
+    matched = runs(r"\p{L}+|\p{N}+|\s+", "".join(map(chr, asked)))
+    first_characters = "".join(run[0] for run, _ in matched)
+    table = np.zeros(TABLE_SIZE, np.uint8)
+    for pattern, value in ((r"\p{L}", LETTER), (r"\p{N}", NUMBER), (r"\s", WHITE_SPACE)):
+        for _, (index, _) in runs(pattern, first_characters):
+            start, end = matched[index][1]
+            table[points[start:end]] = value
+    table.flags.writeable = False
+    return table
