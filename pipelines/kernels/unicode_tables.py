@@ -35,9 +35,8 @@ TERM: Final = 16
 LETTER, NUMBER, WHITE_SPACE = 1, 2, 3
 """Classes of the pre-tokenizer: `\\p{L}`, `\\p{N}`, `\\s`; 0 is everything else."""
 
-NOT_WORD, WORD_SIMPLE, WORD_CONTEXT = 0, 1, 2
-"""Classes of `word_table`: no word character; lower case is one code point; only `str.lower` knows."""
-_CONTEXT_LOWER: Final = (0x130, 0x3A3)  # İ becomes two code points; Σ is ς at the end of a word, else σ
+CONTEXT_LOWER: Final = (0x130, 0x3A3)
+"""What only `str.lower` can lower-case: İ becomes two code points; Σ is ς at the end of a word, else σ."""
 
 
 @njit(**INLINE)
@@ -77,15 +76,15 @@ def _word_characters() -> np.ndarray:
 
 
 def _lower() -> np.ndarray:
-    """Return the lower case of every code point, uint32 `[0x110000]`; those of _CONTEXT_LOWER map to a space."""
+    """Return the lower case of every code point, uint32 `[0x110000]`; those of CONTEXT_LOWER map to a space."""
     points = np.arange(_CODE_POINTS, dtype="<u4")
-    points[list(_CONTEXT_LOWER)] = ord(" ")
+    points[list(CONTEXT_LOWER)] = ord(" ")
     # One call over all code points: none of the others changes length or looks at its neighbours.
     text = points.tobytes().decode("utf-32-le", "surrogatepass").lower()
     if len(text) != _CODE_POINTS:
         raise RuntimeError(
             f"unicode_tables: this Python's str.lower changes the length of code points: got {len(text)} for "
-            f"{_CODE_POINTS}; expected only U+0130 to do so. Add the new one to _CONTEXT_LOWER."
+            f"{_CODE_POINTS}; expected only U+0130 to do so. Add the new one to CONTEXT_LOWER."
         )
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
@@ -96,13 +95,13 @@ def word_table() -> np.ndarray:
 
     Returns:
         `uint32 [TABLE_SIZE]`, read-only: the low 24 bits are the lower-cased code point, or 32 (a space) for
-        what is no word character; from bit 24 up NOT_WORD, WORD_SIMPLE or WORD_CONTEXT.
+        what is no word character; bit 24 says whether it is one. Apply `str.lower` first to texts with a
+        character of CONTEXT_LOWER; here they are no word characters.
     """
     lower = _lower()
     is_word = _word_characters()[lower]
     table = np.full(TABLE_SIZE, ord(" "), np.uint32)
-    table[:_CODE_POINTS][is_word] = lower[is_word] | np.uint32(WORD_SIMPLE << 24)
-    table[list(_CONTEXT_LOWER)] = WORD_CONTEXT << 24
+    table[:_CODE_POINTS][is_word] = lower[is_word] | np.uint32(1 << 24)
     table.flags.writeable = False
     return table
 

@@ -62,7 +62,7 @@ def test_column_without_buffers_and_buffers_without_room() -> None:
     check(pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"abcde")]))
     check(pa.nulls(0, pa.string()))
     check(pa.array([None, None], pa.string()).drop_null())
-    check(pa.Array.from_buffers(pa.string(), 0, [None, pa.py_buffer(b""), None]))
+    check(pa.Array.from_buffers(pa.string(), 0, [None, pa.py_buffer(b""), pa.py_buffer(b"")]))
 
 
 def test_nulls_and_other_types_are_refused() -> None:
