@@ -204,6 +204,7 @@ class Recipe(StrictModel):
         body = self.model_dump(mode="json")
         for source in body["sources"]:
             del source["path"]
+        del body["tokenizer"]["path"]
         return ids.fingerprint(body)
 
     def source(self, name: str) -> Source:

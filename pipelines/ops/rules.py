@@ -1,0 +1,90 @@
+"""Turn signals into decisions: one pure function that `resolve` and `decide` both call."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.contracts.errors import ConfigError, did_you_mean, message
+from pipelines.contracts.recipe import ProfileUse, Recipe, Rule
+from pipelines.contracts.schemas import SIGNALS
+from pipelines.ops.profiles import PROFILES
+
+
+def recipe_rules(recipe: Recipe) -> dict[str, Rule]:
+    """Return all rules of a recipe in their order: profiles first, then single rules (which win by name).
+
+    Raises:
+        ConfigError: for an unknown profile or signal.
+    """
+    rules: dict[str, Rule] = {}
+    for use in recipe.profiles:
+        if use.name not in PROFILES:
+            raise ConfigError(
+                message(f"profiles: {use.name}", "unknown profile", use.name, "a named profile", did_you_mean(use.name, PROFILES))
+            )
+        rules.update({name: _narrowed(rule, use) for name, rule in PROFILES[use.name].items()})
+    rules.update(recipe.rules)
+    for name, rule in rules.items():
+        if rule.signal not in SIGNALS.names:
+            hint = did_you_mean(rule.signal, SIGNALS.names[2:])
+            raise ConfigError(message(f"rules.{name}.signal", "unknown signal", rule.signal, "a column of `signals`", hint))
+        is_text = pa.types.is_string(SIGNALS.field(rule.signal).type)
+        if is_text != (rule.equals_any is not None):
+            expected = "equals_any" if is_text else "min, max, above or below"
+            raise ConfigError(message(f"rules.{name}", "wrong kind of bound", rule.signal, expected))
+    return rules
+
+
+def _narrowed(rule: Rule, use: ProfileUse) -> Rule:
+    """Apply the conditions of a profile's use; a rule's own narrower conditions stay."""
+    languages = use.languages if rule.languages is None else rule.languages
+    if use.languages is not None and rule.languages is not None:
+        languages = tuple(lang for lang in rule.languages if lang in use.languages)
+    return rule.model_copy(update={"languages": languages, "sources": use.sources, "not_sources": use.not_sources})
+
+
+def evaluate_rules(signals: pa.Table, sources: pa.ChunkedArray | pa.Array, rules: dict[str, Rule]) -> np.ndarray:
+    """Say which rules every document fails.
+
+    Args:
+        signals: [rows] table of signals.
+        sources: [rows] source name of every document.
+        rules: rules by name, in the order of their reasons.
+
+    Returns:
+        [rows, rules] bool; true where the document fails.
+    """
+    failed = np.zeros((signals.num_rows, len(rules)), dtype=bool)
+    lang = signals["lang"]
+    for column, rule in enumerate(rules.values()):
+        applies = np.ones(signals.num_rows, dtype=bool)
+        if rule.languages is not None:
+            applies &= _is_in(lang, rule.languages)
+        if rule.sources is not None:
+            applies &= _is_in(sources, rule.sources)
+        if rule.not_sources:
+            applies &= ~_is_in(sources, rule.not_sources)
+        failed[:, column] = applies & ~_passes(signals[rule.signal], rule)
+    return failed
+
+
+def _is_in(column: pa.ChunkedArray | pa.Array, values: tuple[str, ...]) -> np.ndarray:
+    return np.asarray(pc.is_in(column, value_set=pa.array(values, column.type)))
+
+
+def _passes(column: pa.ChunkedArray, rule: Rule) -> np.ndarray:
+    if rule.equals_any is not None:
+        return _is_in(column, rule.equals_any)
+    values = column.to_numpy().astype(np.float64)
+    passes = np.ones(len(values), dtype=bool)
+    if rule.min is not None:
+        passes &= values >= rule.min
+    if rule.max is not None:
+        passes &= values <= rule.max
+    if rule.above is not None:
+        passes &= values > rule.above
+    if rule.below is not None:
+        passes &= values < rule.below
+    return passes

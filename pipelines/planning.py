@@ -1,0 +1,166 @@
+"""Cut the inputs of a recipe into parts. Plans are append-only: known files keep their part numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import xxhash
+
+from pipelines.contracts import ids, storage
+from pipelines.contracts.errors import InputError, message
+from pipelines.contracts.recipe import Recipe, Source
+from pipelines.contracts.tasks import Part, Piece, Plan
+
+PLAN_FILE = "plan/plan.json"
+_COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+_COMPRESSION_RATIO = 4  # rough: only used to make parts of about equal work
+_MARK_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """One input file as it was when it was planned."""
+
+    source: str
+    path: str
+    size: int
+    mark: str
+
+
+def source_root(source: Source) -> str:
+    """Return the folder that relative paths of a source start from: what its globs have in common."""
+    fixed = [re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0] for pattern in source.path]
+    return os.path.commonpath(fixed) if all(storage.is_local(f) for f in fixed) else os.path.commonprefix(fixed).rstrip("/")
+
+
+def list_inputs(recipe: Recipe) -> list[InputFile]:
+    """List the input files of a recipe, ordered by source name and the UTF-8 bytes of the relative path.
+
+    Raises:
+        InputError: if a pattern matches no file.
+    """
+    found: dict[tuple[str, str], InputFile] = {}
+    for source in recipe.sources:
+        root = source_root(source)
+        for pattern in source.path:
+            paths = storage.glob(pattern)
+            if not paths:
+                where = f"source {source.name!r}"
+                raise InputError(message(where, "no input file", pattern, "a path or glob that matches at least one file"))
+            for path in paths:
+                relative = path[len(root) :].lstrip("/")
+                found[source.name, relative] = InputFile(source.name, relative, *_size_and_mark(path))
+    return sorted(found.values(), key=_order)
+
+
+def _order(file: InputFile) -> tuple[str, bytes]:
+    return file.source, file.path.encode("utf-8", "surrogateescape")
+
+
+def _size_and_mark(path: str) -> tuple[int, str]:
+    """Return the size of a file and a hash over its head and tail (whole-file hashing would cost a pass)."""
+    size = storage.size_bytes(path)
+    with storage.open_read(path) as file:
+        head = file.read(_MARK_BYTES)
+        file.seek(max(0, size - _MARK_BYTES))
+        tail = file.read(_MARK_BYTES)
+    return size, xxhash.xxh3_64_hexdigest(head + tail + str(size).encode())
+
+
+def cut_parts(files: Iterable[InputFile], recipe: Recipe, first: int) -> list[Part]:
+    """Cut files into parts of about `part_mb`: big splittable files are cut, small files share a part."""
+    limit = int(recipe.part_mb * 1e6)
+    formats = {source.name: source.format for source in recipe.sources}
+    groups: list[tuple[str, list[tuple[InputFile, Piece]]]] = []
+    filled = limit
+    for file in files:
+        weight = file.size * (_COMPRESSION_RATIO if file.path.endswith(_COMPRESSED) else 1)
+        splittable = formats[file.source] == "jsonl" and not file.path.endswith(_COMPRESSED)
+        if splittable and file.size > limit:
+            starts = list(range(0, file.size, limit))
+            for start in starts:
+                end = start + limit if start != starts[-1] else None
+                groups.append((file.source, [(file, Piece(file.path, start, end))]))
+            filled = limit
+            continue
+        if not groups or groups[-1][0] != file.source or filled + weight > limit:
+            groups.append((file.source, []))
+            filled = 0
+        groups[-1][1].append((file, Piece(file.path, 0, None)))
+        filled += weight
+    return [
+        Part(
+            first + index,
+            source,
+            tuple(piece for _, piece in members),
+            ids.fingerprint([[f.path, f.size, f.mark, p.start, p.end] for f, p in members]),
+        )
+        for index, (source, members) in enumerate(groups)
+    ]
+
+
+def make_plan(recipe: Recipe, workspace: str, *, write: bool = True) -> Plan:
+    """Plan a workspace, or extend its plan by the files that are new.
+
+    Raises:
+        InputError: if a planned file has changed or vanished, or a planned source left the recipe.
+    """
+    path = storage.join(workspace, PLAN_FILE)
+    saved = json.loads(storage.read_bytes(path)) if storage.exists(path) else {"files": [], "parts": [], "generations": 0}
+    known = {(f["source"], f["path"]): InputFile(**f) for f in saved["files"]}
+    inputs = list_inputs(recipe)
+    _check_unchanged(known, inputs, recipe, workspace)
+    new = [file for file in inputs if (file.source, file.path) not in known]
+    parts = [_part_from_json(part) for part in saved["parts"]]
+    parts += cut_parts(new, recipe, len(parts))
+    if new and write:
+        body = {
+            "generations": saved["generations"] + 1,
+            "files": [asdict(file) for file in (*known.values(), *new)],
+            "parts": [asdict(part) for part in parts],
+        }
+        storage.write_bytes(path, json.dumps(body, indent=1).encode())
+    return _plan(recipe, parts, inputs)
+
+
+def load_plan(recipe: Recipe, workspace: str) -> Plan:
+    """Read the plan of a workspace without looking at the inputs.
+
+    Raises:
+        InputError: if there is no plan.
+    """
+    path = storage.join(workspace, PLAN_FILE)
+    if not storage.exists(path):
+        raise InputError(message(workspace, "not a workspace", "no plan/plan.json", "a folder made by `mixtrace curate`"))
+    saved = json.loads(storage.read_bytes(path))
+    return _plan(recipe, [_part_from_json(part) for part in saved["parts"]], [InputFile(**f) for f in saved["files"]])
+
+
+def _plan(recipe: Recipe, parts: list[Part], files: Iterable[InputFile]) -> Plan:
+    roots = {source.name: source_root(source) for source in recipe.sources}
+    return Plan(tuple(parts), roots, sum(file.size for file in files))
+
+
+def _part_from_json(data: dict) -> Part:
+    return Part(data["number"], data["source"], tuple(Piece(**piece) for piece in data["pieces"]), data["mark"])
+
+
+def _check_unchanged(
+    known: dict[tuple[str, str], InputFile], inputs: list[InputFile], recipe: Recipe, workspace: str
+) -> None:
+    now = {(file.source, file.path): file for file in inputs}
+    names = {source.name for source in recipe.sources}
+    for key, file in known.items():
+        where = f"{workspace}: source {file.source!r}"
+        hint = "Use another workspace (--out) for another corpus."
+        if file.source not in names:
+            raise InputError(message(where, "workspace of another recipe", "no such source in the recipe", f"sources {sorted(names)}", hint))
+        if key not in now:
+            raise InputError(message(where, "planned file is gone", file.path, "all planned files", hint))
+        if now[key] != file:
+            got = f"{file.path} with {now[key].size} bytes, mark {now[key].mark}"
+            raise InputError(message(where, "planned file has changed", got, f"{file.size} bytes, mark {file.mark}", hint))

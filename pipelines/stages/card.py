@@ -1,0 +1,58 @@
+"""card: the side files that make `tokens/` a Hugging Face data set, and a card that says what it is."""
+
+from __future__ import annotations
+
+from pipelines.contracts import manifest, storage
+from pipelines.contracts.manifest import TaskManifest
+from pipelines.contracts.recipe import Recipe
+from pipelines.contracts.shards import write_sidecars
+from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress, Task
+
+
+def card_text(recipe: Recipe, counts: dict[str, int], corpus_id: str) -> str:
+    """Write the data set card (Markdown with the Hugging Face front matter)."""
+    lines = ["---", f"pretty_name: {recipe.name}", "configs:"]
+    for source in recipe.sources:
+        lines += [f"- config_name: {source.name}", "  data_files:"]
+        for split in ("train", "heldout"):
+            if counts.get(f"kept/{source.name}/{split}/documents"):
+                lines += [f"  - split: {split}", f"    path: kept/{source.name}/{split}/*.arrow"]
+    lines += ["---", "", f"# {recipe.name}", "", f"Corpus `{corpus_id}`, recipe `{recipe.recipe_id}`, made by mixtrace.", ""]
+    lines += ["| source | license | kept documents | kept tokens | rejected documents |", "|---|---|---|---|---|"]
+    for source in recipe.sources:
+        kept, tokens, rejected = (
+            sum(counts.get(f"{verdict}/{source.name}/{split}/{what}", 0) for split in ("train", "heldout"))
+            for verdict, what in (("kept", "documents"), ("kept", "tokens"), ("rejected", "documents"))
+        )
+        lines.append(f"| {source.name} | {source.license} | {kept} | {tokens} | {rejected} |")
+    return "\n".join([*lines, ""])
+
+
+def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
+    """Write side files and card."""
+    tokenized = manifest.read_stage(context.workspace, "tokenize")
+    write_sidecars(context.workspace, tokenized.outputs, task.fingerprint)
+    text = card_text(context.recipe, tokenized.counts, task.payload["corpus_id"])
+    storage.write_bytes(storage.join(context.workspace, "tokens/README.md"), text.encode())
+    output = manifest.output_file(context.workspace, "tokens/README.md", len(context.recipe.sources))
+    return TaskManifest("card", task.key, task.fingerprint, (output,), {"sources": len(context.recipe.sources)})
+
+
+def plan_tasks(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
+    """Make the one task."""
+    return [Task("card", "all", lineage.of("card"), {"corpus_id": plan.corpus_id})]
+
+
+def _literals(recipe: Recipe) -> object:
+    return [recipe.name, [[source.name, source.license] for source in recipe.sources]]
+
+
+STAGE = MapStage(
+    name="card",
+    version=1,
+    upstream=("tokenize",),
+    scope="whole",
+    literals=_literals,
+    plan=plan_tasks,
+    run=run,
+)

@@ -1,0 +1,148 @@
+"""decide: bring verdicts home to the parts, apply the rules, record every reason and the split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.contracts import manifest, schemas, tables
+from pipelines.contracts.manifest import TaskManifest
+from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file
+from pipelines.ops.rules import evaluate_rules, recipe_rules
+from pipelines.ops.splits import heldout_fractions, is_heldout
+from pipelines.stages import resolve
+from pipelines.stages.payloads import split_by_partition, unpack
+
+DUPLICATE_REASONS = {"exact": "exact_duplicate", "near": "near_duplicate"}
+_DOCUMENT_COLUMNS = ["doc_id", "part", "row", "source", "content_hash", "text_bytes"]
+
+
+def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
+    """Make one map task per file of verdicts."""
+    outputs = manifest.read_stage(context.workspace, "resolve").outputs
+    mark = lineage.of("decide")
+    return [Task("decide", f"{i:05d}", mark, {"path": output.path}) for i, output in enumerate(outputs)]
+
+
+def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
+    """Make one reduce task per part."""
+    ingested = manifest.read_stage(context.workspace, "ingest").counts
+    sizes = {s.name: ingested.get(f"source/{s.name}/text_bytes", 0) for s in context.recipe.sources}
+    shares = heldout_fractions(sizes, context.recipe.split)
+    mark = lineage.of("decide")
+    return [Task("decide", part.key, mark, {"partition": part.number, "shares": shares}) for part in plan.parts]
+
+
+def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[int, bytes]]:
+    """Send verdicts to their parts."""
+    verdicts = tables.read_table(context.workspace, task.payload["path"]).combine_chunks()
+    progress.beat(verdicts.num_rows, 0)
+    for batch in verdicts.to_batches():
+        yield from split_by_partition(batch, batch.column("part").to_numpy())
+
+
+def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+    """Write the decisions and duplicates of one part."""
+    part, workspace = task.payload["partition"], context.workspace
+    documents = tables.read_table(workspace, part_file("documents", part), _DOCUMENT_COLUMNS)
+    signals = tables.read_table(workspace, part_file("signals", part))
+    verdicts = unpack(payloads, resolve.VERDICTS)
+    verdicts = verdicts.take(pc.sort_indices(verdicts, sort_keys=[("row", "ascending")])).combine_chunks()
+    decisions = decide_documents(documents, signals, verdicts, context, task.payload["shares"])
+    duplicates = verdicts.select(schemas.DUPLICATES.names).cast(schemas.DUPLICATES)
+    outputs = (
+        tables.write_table(workspace, part_file("decisions", part), decisions, schemas.DECISIONS),
+        tables.write_table(workspace, part_file("duplicates", part), duplicates, schemas.DUPLICATES),
+    )
+    progress.beat(documents.num_rows, 0)
+    return TaskManifest("decide", task.key, task.fingerprint, outputs, count_decisions(documents, decisions))
+
+
+def decide_documents(
+    documents: pa.Table, signals: pa.Table, verdicts: pa.Table, context: Context, shares: dict[str, float]
+) -> pa.Table:
+    """Decide on every document of a part.
+
+    Reasons come in the order: rules of the recipe, exact duplicate, near duplicate.
+
+    Args:
+        documents: [rows] without texts.
+        signals: [rows].
+        verdicts: [members] of this part, sorted by row.
+        context: for rules and split.
+        shares: held-out share per source.
+
+    Returns:
+        [rows] table of `decisions`.
+    """
+    rules = recipe_rules(context.recipe)
+    names = [*rules, *DUPLICATE_REASONS.values()]
+    failed = np.zeros((documents.num_rows, len(names)), dtype=bool)
+    failed[:, : len(rules)] = evaluate_rules(signals, documents["source"], rules)
+    member_rows = verdicts["row"].to_numpy()
+    kinds = verdicts["kind"].to_pylist()
+    for offset, kind in enumerate(DUPLICATE_REASONS):
+        failed[member_rows, len(rules) + offset] = [k == kind for k in kinds]
+    failing = [[names[j] for j in np.flatnonzero(row)] for row in failed]
+    split, split_key = _splits(documents, verdicts, context, shares)
+    columns = [
+        *(documents[name] for name in ("doc_id", "part", "row")),
+        pa.array(~failed.any(axis=1)),
+        pa.array([reasons[0] if reasons else None for reasons in failing], pa.string()),
+        pa.array(failing, pa.list_(pa.string())),
+        pa.array(split, pa.string()),
+        pa.array(split_key, pa.string()),
+    ]
+    return pa.table(columns, schema=schemas.DECISIONS)
+
+
+def _splits(
+    documents: pa.Table, verdicts: pa.Table, context: Context, shares: dict[str, float]
+) -> tuple[list[str], list[str]]:
+    """Return split and split key of every document; members of a component follow their component."""
+    keys = documents["content_hash"].to_pylist()
+    sources = documents["source"].to_pylist()
+    heldout = [is_heldout(key, shares[source], context.recipe.split) for key, source in zip(keys, sources, strict=True)]
+    for row, component, drawn in zip(
+        verdicts["row"].to_pylist(), verdicts["component_id"].to_pylist(), verdicts["heldout"].to_pylist(), strict=True
+    ):
+        keys[row], heldout[row] = component, drawn
+    return ["heldout" if drawn else "train" for drawn in heldout], keys
+
+
+def count_decisions(documents: pa.Table, decisions: pa.Table) -> dict[str, int]:
+    """Count documents and text bytes by verdict, first reason, source and split."""
+    counts: dict[str, int] = {"documents": documents.num_rows}
+    rows = zip(
+        documents["source"].to_pylist(),
+        documents["text_bytes"].to_pylist(),
+        decisions["kept"].to_pylist(),
+        decisions["first_reason"].to_pylist(),
+        decisions["split"].to_pylist(),
+        strict=True,
+    )
+    for source, size, kept, reason, split in rows:
+        verdict = "kept" if kept else "rejected"
+        names = [verdict, f"shard/{verdict}/{source}/{split}", f"source/{source}/{reason or 'kept'}"]
+        if reason:
+            names.append(f"dropped/{reason}")
+        for name in names:
+            counts[f"{name}/documents"] = counts.get(f"{name}/documents", 0) + 1
+            counts[f"{name}/text_bytes"] = counts.get(f"{name}/text_bytes", 0) + size
+    return counts
+
+
+STAGE = ShuffleStage(
+    name="decide",
+    version=1,
+    upstream=("measure", "resolve"),
+    scope="whole",
+    literals=resolve.literals,
+    plan_map=plan_map,
+    plan_reduce=plan_reduce,
+    map=run_map,
+    reduce=run_reduce,
+)

@@ -1,0 +1,143 @@
+"""match: documents that share a key (a MinHash band, the content hash or a group key) become edges.
+
+Every document emits (key, part, row); every key's documents are linked to the least of them, a star,
+so a key with n documents costs n - 1 edges and never n squared.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.contracts import ids, tables
+from pipelines.contracts.manifest import TaskManifest
+from pipelines.contracts.recipe import Recipe
+from pipelines.contracts.schemas import field, table
+from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
+from pipelines.kernels.lsh import band_keys, star_edges
+from pipelines.stages.payloads import join_keys, node_of, split_keys
+
+EDGES = table(
+    "match",
+    "Links between documents that share a key: candidates, not verdicts.",
+    [
+        field("least", pa.uint64(), "part << 32 | row of the least document of the key"),
+        field("other", pa.uint64(), "part << 32 | row of another document of the key"),
+    ],
+)
+_SHUFFLED_PER_RAW_BYTE = 0.5  # upper estimate of exchange bytes per raw byte; only sizes the partitions
+
+
+def partitions(recipe: Recipe, plan: Plan) -> int:
+    """Return the number of partitions: from the plan, never from the number of workers."""
+    return max(4, math.ceil(plan.raw_bytes * _SHUFFLED_PER_RAW_BYTE / (recipe.dedup.partition_mb * 1e6)))
+
+
+def literals(recipe: Recipe) -> object:
+    """Return the literals that candidates depend on."""
+    near = recipe.dedup.near
+    groups = {source.name: source.group for source in recipe.sources if source.group}
+    return [recipe.dedup.exact, near and [near.bands, near.rows], groups, recipe.dedup.partition_mb]
+
+
+def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
+    """Make one map task per part."""
+    count = partitions(context.recipe, plan)
+    mark = lineage.of("match")
+    return [Task("match", part.key, mark, {"part": part.number, "partitions": count}) for part in plan.parts]
+
+
+def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
+    """Make one reduce task per partition of the keys."""
+    count = partitions(context.recipe, plan)
+    return [Task("match", part_key(p), lineage.of("match"), {"partition": p}) for p in range(count)]
+
+
+def group_keys(documents: pa.Table, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """Hash the group key of every document that has one.
+
+    Args:
+        documents: [rows] with source, path, url.
+        recipe: its sources name the regular expressions.
+
+    Returns:
+        (keys uint64, rows int64) of the documents with a group key.
+    """
+    patterns = {s.name: re.compile(s.group) for s in recipe.sources if s.group}
+    keys: list[int] = []
+    rows: list[int] = []
+    columns = (documents[name].to_pylist() for name in ("source", "path", "url"))
+    for row, (source, path, url) in enumerate(zip(*columns, strict=True)):
+        pattern = patterns.get(source)
+        found = pattern.search(url or path) if pattern else None
+        if found and found.group(1) is not None:
+            keys.append(ids.key64(f"group\0{source}\0{found.group(1)}"))
+            rows.append(row)
+    return np.array(keys, np.uint64), np.array(rows, np.int64)
+
+
+def document_keys(documents: pa.Table, signatures: pa.Table, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """Compute all keys of some documents.
+
+    Args:
+        documents: [rows] with source, path, url, content_hash.
+        signatures: [rows] table of signatures.
+        recipe: what counts as a link.
+
+    Returns:
+        (keys uint64 [entries], rows int64 [entries]).
+    """
+    keys, rows = [], []
+    all_rows = np.arange(documents.num_rows)
+    if recipe.dedup.exact:
+        keys.append(ids.hex_to_u64(documents["content_hash"].to_pylist()))
+        rows.append(all_rows)
+    near = recipe.dedup.near
+    if near is not None and documents.num_rows:
+        sketch = signatures["signature"].combine_chunks().flatten().to_numpy().reshape(-1, near.num_perm)
+        long_enough = signatures["n_words"].to_numpy() >= near.ngram
+        bands = band_keys(sketch[long_enough], near.bands, near.rows)
+        keys.append(bands.reshape(-1))
+        rows.append(np.repeat(all_rows[long_enough], near.bands))
+    for found_keys, found_rows in [group_keys(documents, recipe)]:
+        keys.append(found_keys)
+        rows.append(found_rows)
+    return np.concatenate(keys), np.concatenate(rows)
+
+
+def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[int, bytes]]:
+    """Emit the keys of one part."""
+    part = task.payload["part"]
+    columns = ["row", "source", "path", "url", "content_hash"]
+    documents = tables.read_table(context.workspace, part_file("documents", part), columns)
+    signatures = tables.read_table(context.workspace, part_file("signatures", part))
+    keys, rows = document_keys(documents, signatures, context.recipe)
+    progress.beat(documents.num_rows, 0)
+    yield from split_keys(keys, node_of(part, rows), task.payload["partitions"])
+
+
+def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+    """Link the documents of every key of one partition."""
+    entries = join_keys(payloads)
+    least, other = star_edges(entries["key"], entries["node"])
+    edges = pa.table([pa.array(least), pa.array(other)], schema=EDGES)
+    output = tables.write_table(context.workspace, part_file("match", task.payload["partition"]), edges, EDGES)
+    progress.beat(0, entries.nbytes)
+    return TaskManifest("match", task.key, task.fingerprint, (output,), {"entries": len(entries), "edges": len(least)})
+
+
+STAGE = ShuffleStage(
+    name="match",
+    version=1,
+    upstream=("ingest", "measure"),
+    scope="whole",
+    literals=literals,
+    plan_map=plan_map,
+    plan_reduce=plan_reduce,
+    map=run_map,
+    reduce=run_reduce,
+)

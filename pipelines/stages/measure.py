@@ -1,0 +1,94 @@
+"""measure: documents -> language, quality signals and MinHash signatures, part by part."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.contracts import schemas, tables
+from pipelines.contracts.manifest import TaskManifest
+from pipelines.contracts.recipe import Near, Recipe
+from pipelines.contracts.tasks import Context, MapStage, Progress, Task, part_file, part_tasks
+from pipelines.kernels.language import LanguageIdentifier
+from pipelines.kernels.minhash import MinHashParams, minhash_signatures
+from pipelines.ops.signals import quality_signals
+
+
+def minhash_params(near: Near) -> MinHashParams:
+    """Return the MinHash parameters of a recipe."""
+    return MinHashParams(num_perm=near.num_perm, ngram=near.ngram, seed=near.seed)
+
+
+def _literals(recipe: Recipe) -> object:
+    near = recipe.dedup.near
+    return None if near is None else [near.num_perm, near.ngram, near.seed]
+
+
+@functools.cache
+def _language_identifier() -> LanguageIdentifier:
+    """Load the language model once per worker process; its word cache lives as long."""
+    return LanguageIdentifier.load()
+
+
+def measure_signals(part: int, first_row: int, text: pa.Array) -> pa.Table:
+    """Measure language and quality.
+
+    Args:
+        part: number of the part.
+        first_row: row of the first document.
+        text: [rows] texts.
+
+    Returns:
+        [rows] table of `signals`.
+    """
+    lang, score = _language_identifier().predict(text)
+    positions = _positions(part, first_row, len(text))
+    columns = [*positions, lang.cast(pa.string()), pa.array(score, pa.float32()), *quality_signals(text)]
+    return pa.table(columns, schema=schemas.SIGNALS)
+
+
+def _positions(part: int, first_row: int, rows: int) -> list[pa.Array]:
+    return [
+        pa.array(np.full(rows, part, np.int32)),
+        pa.array(np.arange(first_row, first_row + rows, dtype=np.int32)),
+    ]
+
+
+def measure_signatures(part: int, first_row: int, text: pa.Array, near: Near) -> pa.Table:
+    """Compute MinHash signatures; the table of `signatures`."""
+    signatures, n_shingles, n_words = minhash_signatures(text, minhash_params(near))
+    values = pa.FixedSizeListArray.from_arrays(pa.array(signatures.reshape(-1)), near.num_perm)
+    columns = [*_positions(part, first_row, len(text)), pa.array(n_words), pa.array(n_shingles), values]
+    return pa.table(columns, schema=schemas.signatures(near.num_perm))
+
+
+def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
+    """Measure one part."""
+    part = task.payload["part"]
+    near = context.recipe.dedup.near or Near()
+    row = 0
+    with (
+        tables.TableWriter(context.workspace, part_file("signals", part), schemas.SIGNALS) as signals,
+        tables.TableWriter(context.workspace, part_file("signatures", part), schemas.signatures(near.num_perm)) as sketches,
+    ):
+        for batch in tables.read_batches(context.workspace, part_file("documents", part), ["text"]):
+            text = batch["text"].combine_chunks()
+            signals.write(measure_signals(part, row, text))
+            sketches.write(measure_signatures(part, row, text, near))
+            row += len(text)
+            progress.beat(len(text), text.nbytes)
+    outputs = tuple(o for o in (signals.output, sketches.output) if o is not None)
+    return TaskManifest("measure", task.key, task.fingerprint, outputs, {"documents": row})
+
+
+STAGE = MapStage(
+    name="measure",
+    version=1,
+    upstream=("ingest",),
+    scope="part",
+    literals=_literals,
+    plan=part_tasks("measure"),
+    run=run,
+)

@@ -1,0 +1,78 @@
+"""Packed bytes that cross a shuffle: one Arrow IPC stream, or one array of fixed-size entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.contracts.ids import partition_of
+
+
+def pack(batch: pa.RecordBatch) -> bytes:
+    """Serialise a record batch (only the rows of a slice, not its parent buffers)."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    return sink.getvalue().to_pybytes()
+
+
+def unpack(payloads: Iterable[bytes], schema: pa.Schema) -> pa.Table:
+    """Read packed batches into one table; empty payloads are skipped."""
+    batches = [batch for payload in payloads if payload for batch in pa.ipc.open_stream(payload)]
+    return pa.Table.from_batches(batches, schema)
+
+
+def split_by_partition(batch: pa.RecordBatch, partition: np.ndarray) -> Iterator[tuple[int, bytes]]:
+    """Cut a batch into one packed payload per partition.
+
+    Args:
+        batch: [rows].
+        partition: [rows] partition number of every row.
+    """
+    if batch.num_rows == 0:
+        return
+    order = np.argsort(partition, kind="stable")
+    ordered = batch.take(pa.array(order))
+    numbers, starts = np.unique(partition[order], return_index=True)
+    ends = np.append(starts[1:], len(order))
+    for number, start, end in zip(numbers, starts, ends, strict=True):
+        yield int(number), pack(ordered.slice(int(start), int(end - start)))
+
+
+KEY_ENTRY = np.dtype([("key", "<u8"), ("node", "<u8")])
+
+
+def split_keys(keys: np.ndarray, nodes: np.ndarray, partitions: int) -> Iterator[tuple[int, bytes]]:
+    """Pack (key, node) entries per partition of the key.
+
+    Args:
+        keys: [entries] uint64 hashes.
+        nodes: [entries] uint64 packed (part, row).
+        partitions: number of partitions.
+    """
+    partition = partition_of(keys, partitions)
+    order = np.argsort(partition, kind="stable")
+    entries = np.empty(len(keys), KEY_ENTRY)
+    entries["key"], entries["node"] = keys[order], nodes[order]
+    bounds = np.searchsorted(partition[order], np.arange(partitions + 1))
+    for number in range(partitions):
+        if bounds[number] < bounds[number + 1]:
+            yield number, entries[bounds[number] : bounds[number + 1]].tobytes()
+
+
+def join_keys(payloads: Iterable[bytes]) -> np.ndarray:
+    """Join packed (key, node) entries, sorted by key and node so that arrival order does not matter."""
+    joined = np.frombuffer(b"".join(payloads), KEY_ENTRY)
+    return joined[np.lexsort((joined["node"], joined["key"]))]
+
+
+def node_of(part: int | np.ndarray, row: np.ndarray) -> np.ndarray:
+    """Pack part and row into one uint64."""
+    return (np.asarray(part).astype(np.uint64) << np.uint64(32)) | row.astype(np.uint64)
+
+
+def part_and_row(node: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Unpack nodes into (part, row), both int32."""
+    return (node >> np.uint64(32)).astype(np.int32), (node & np.uint64(0xFFFFFFFF)).astype(np.int32)

@@ -1,0 +1,271 @@
+"""verify: recompute what the outputs claim, from the outputs themselves.
+
+Per part: records and bytes are all accounted for, texts hash to their content_hash, decisions cover every
+document. Per shard: token ids decode to exactly the cleaned text of exactly the right documents. Per
+leader: every removed duplicate has a kept leader at exact Jaccard similarity >= the threshold. Per stage:
+every file still has the hash that its manifest states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.contracts import ids, manifest, storage, tables
+from pipelines.contracts.errors import VerifyError, message
+from pipelines.contracts.manifest import TaskManifest
+from pipelines.contracts.recipe import Near, Recipe
+from pipelines.contracts.shards import read_shard, shard_path
+from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
+from pipelines.kernels.minhash import shingle_hashes
+from pipelines.ops.tokenize_text import load_decoder
+from pipelines.stages import match, tokenize
+from pipelines.stages.measure import minhash_params
+from pipelines.stages.payloads import split_by_partition, unpack
+from pipelines.stages.tokenizer import end_of_text_id
+
+_CHECKED_STAGES = ("ingest", "index", "measure", "match", "components", "resolve", "decide", "tokenizer", "tokenize", "card")
+_TOKEN_CLAIM = pa.schema([("doc_id", pa.string()), ("content_hash", pa.string()), ("n_bytes", pa.int64())])
+_DUPLICATE_CLAIM = pa.schema(
+    [
+        ("leader", pa.string()),
+        ("doc_id", pa.string()),
+        ("kept", pa.bool_()),
+        ("removed", pa.bool_()),
+        ("similarity", pa.float64()),
+        ("content_hash", pa.string()),
+        ("shingles", pa.large_list(pa.uint64())),
+    ]
+)
+
+
+def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
+    """Make one map task per part."""
+    mark = lineage.of("verify")
+    return [
+        Task("verify", task.key, mark, {**task.payload, **_layout(context, plan)})
+        for task in tokenize.plan_map(context, plan, lineage)
+    ]
+
+
+def _layout(context: Context, plan: Plan) -> dict[str, int]:
+    """Return where the partitions of shards end and how many partitions of leaders follow."""
+    shards = sum(group.count for group in tokenize.planned_groups(context))
+    return {"shards": shards, "leaders": match.partitions(context.recipe, plan)}
+
+
+def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
+    """Make one reduce task per shard, per partition of leaders and per stage."""
+    mark, layout = lineage.of("verify"), _layout(context, plan)
+    shards = [{"kind": "shard", **task.payload} for task in tokenize.plan_reduce(context, plan, lineage)]
+    leaders = [{"kind": "leaders"} for _ in range(layout["leaders"])]
+    files = [{"kind": "files", "stage": name} for name in _CHECKED_STAGES]
+    payloads = [*shards, *leaders, *files]
+    return [Task("verify", part_key(i), mark, {**payload, "partition": i}) for i, payload in enumerate(payloads)]
+
+
+def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[int, bytes]]:
+    """Check the accounts of one part and send its claims to the shards and leaders that must meet them."""
+    part, workspace = task.payload["part"], context.workspace
+    decisions = tables.read_table(workspace, part_file("decisions", part))
+    duplicates = tables.read_table(workspace, part_file("duplicates", part))
+    groups = {(g["verdict"], g["source"], g["split"]): g for g in task.payload["groups"]}
+    documents, raw_bytes, text_bytes = 0, 0, 0
+    columns = ["doc_id", "part", "row", "source", "text", "text_bytes", "raw_bytes", "content_hash"]
+    for batch in tables.read_batches(workspace, part_file("documents", part), columns):
+        here = decisions[documents : documents + batch.num_rows]
+        check_documents(part, batch, here)
+        claims = batch.select(["doc_id", "content_hash", "text_bytes"]).combine_chunks()
+        claim_batch = pa.record_batch([column.combine_chunks() for column in claims.columns], schema=_TOKEN_CLAIM)
+        yield from split_by_partition(claim_batch, tokenize.assign_shards(batch, here, groups))
+        yield from _leader_claims(context.recipe, batch, here, duplicates, task.payload)
+        documents += batch.num_rows
+        raw_bytes += pc.sum(batch["raw_bytes"]).as_py()
+        text_bytes += pc.sum(batch["text_bytes"]).as_py()
+        progress.beat(batch.num_rows, batch["text"].nbytes)
+    check_accounts(context, part, documents, raw_bytes, text_bytes)
+
+
+def check_documents(part: int, batch: pa.Table, decisions: pa.Table) -> None:
+    """Check that texts and decisions belong to the documents.
+
+    Raises:
+        VerifyError: naming the document.
+    """
+    rows = zip(*(batch[name].to_pylist() for name in ("doc_id", "text", "text_bytes", "content_hash")), strict=True)
+    decided = zip(decisions["doc_id"].to_pylist(), decisions["kept"].to_pylist(), decisions["failed_rules"].to_pylist(), strict=True)
+    for (doc_id, text, size, stated), (decided_id, kept, failed) in zip(rows, decided, strict=True):
+        where = f"part {part}, document {doc_id}"
+        data = text.encode()
+        if ids.content_hash(data) != stated or len(data) != size:
+            raise VerifyError(message(where, "text does not match its hash", ids.content_hash(data), stated))
+        if decided_id != doc_id or kept == bool(failed):
+            raise VerifyError(message(where, "decision does not match", (decided_id, kept, failed), "kept, or dropped with a reason"))
+
+
+def check_accounts(context: Context, part: int, documents: int, raw_bytes: int, text_bytes: int) -> None:
+    """Check that every record and byte of a part is a document, a non-document or a dead letter.
+
+    Raises:
+        VerifyError: naming the sums that differ.
+    """
+    workspace, key = context.workspace, part_key(part)
+    ingested = manifest.read_tasks(workspace, "ingest")[key].counts
+    decided = manifest.read_tasks(workspace, "decide")[key].counts
+    dead = tables.read_table(workspace, part_file("dead_letters", part), ["length"])
+    dead_bytes = pc.sum(dead["length"]).as_py() or 0
+    others = sum(count for name, count in ingested.items() if name.startswith("nondocuments/"))
+    dropped = sum(count for name, count in decided.items() if name.startswith("dropped/") and name.endswith("/documents"))
+    dropped_bytes = sum(count for name, count in decided.items() if name.startswith("dropped/") and name.endswith("/text_bytes"))
+    accounts = {
+        "records = documents + non-documents + dead letters": (ingested["records"], documents + others + dead.num_rows),
+        "raw bytes = documents + non-documents + dead letters": (
+            ingested["raw_bytes"],
+            raw_bytes + ingested["nondocument_bytes"] + dead_bytes,
+        ),
+        "documents = kept + dropped": (documents, decided.get("kept/documents", 0) + dropped),
+        "text bytes = kept + dropped": (text_bytes, decided.get("kept/text_bytes", 0) + dropped_bytes),
+    }
+    for name, (left, right) in accounts.items():
+        if left != right:
+            raise VerifyError(message(f"part {part}", f"accounts differ ({name})", left, str(right)))
+
+
+def _leader_claims(
+    recipe: Recipe, batch: pa.Table, decisions: pa.Table, duplicates: pa.Table, layout: dict[str, int]
+) -> Iterator[tuple[int, bytes]]:
+    """Send every member of a component to the partition of the leader that it claims (or of itself)."""
+    first = batch["row"][0].as_py()
+    rows = duplicates["row"].to_numpy()
+    low, high = np.searchsorted(rows, [first, first + batch.num_rows])
+    if low == high:
+        return
+    at = pa.array(rows[low:high] - first)
+    members, stated = batch.take(at), duplicates[int(low) : int(high)]
+    hashes, offsets = shingle_hashes(members["text"].combine_chunks(), minhash_params(recipe.dedup.near or Near()))
+    own = members["doc_id"].to_pylist()
+    leader = [named or doc_id for named, doc_id in zip(stated["leader"].to_pylist(), own, strict=True)]
+    columns = [
+        pa.array(leader, pa.string()),
+        pa.array(own, pa.string()),
+        decisions["kept"].take(at).combine_chunks(),
+        pc.is_valid(stated["kind"]).combine_chunks(),
+        stated["similarity"].combine_chunks(),
+        members["content_hash"].combine_chunks(),
+        pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
+    ]
+    claims = pa.record_batch(columns, schema=_DUPLICATE_CLAIM)
+    yield from split_by_partition(claims, layout["shards"] + ids.partition_of(ids.hex_to_u64(leader), layout["leaders"]))
+
+
+def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+    """Check one shard, the leaders of one partition, or the files of one stage."""
+    kind = task.payload["kind"]
+    if kind == "shard":
+        checked = check_shard(context, task, unpack(payloads, _TOKEN_CLAIM))
+    elif kind == "leaders":
+        checked = check_leaders(unpack(payloads, _DUPLICATE_CLAIM), (context.recipe.dedup.near or Near()).threshold)
+    else:
+        checked = check_files(context.workspace, task.payload["stage"])
+    progress.beat(checked, 0)
+    return TaskManifest("verify", task.key, task.fingerprint, (), {f"checked/{kind}": checked})
+
+
+def check_shard(context: Context, task: Task, claims: pa.Table) -> int:
+    """Check that a shard holds exactly the claimed documents and decodes to exactly their texts.
+
+    Raises:
+        VerifyError: naming shard and document.
+    """
+    group = tokenize.ShardGroup(**task.payload["group"])
+    path = shard_path(group.verdict, group.source, group.split, task.payload["index"], group.count)
+    shard = read_shard(context.workspace, path)
+    claims = claims.take(pc.sort_indices(claims, sort_keys=[("doc_id", "ascending")]))
+    if shard["doc_id"].to_pylist() != claims["doc_id"].to_pylist():
+        raise VerifyError(message(path, "wrong documents", shard.num_rows, f"{claims.num_rows} documents with the right ids"))
+    tokenizer_json = tokenize.read_tokenizer(context.workspace)
+    end = end_of_text_id(tokenizer_json, context.recipe.tokenizer.end_of_text)
+    decode = load_decoder(tokenizer_json)
+    stated = claims["content_hash"].to_pylist()
+    row = 0
+    for batch in shard.to_batches():
+        column = batch.column("input_ids")
+        for token_ids in column:
+            values = token_ids.values.to_numpy()
+            where = f"{path}, row {row}"
+            if len(values) == 0 or values[-1] != end:
+                raise VerifyError(message(where, "no end-of-text token", values[-1:].tolist(), str(end)))
+            found = ids.content_hash(decode(values[:-1]))
+            if found != stated[row]:
+                raise VerifyError(message(where, "tokens do not decode to the text", found, stated[row]))
+            row += 1
+    return shard.num_rows
+
+
+def check_leaders(claims: pa.Table, threshold: float) -> int:
+    """Check that every removed document has a kept leader that it really resembles.
+
+    Args:
+        claims: [rows] members of components.
+        threshold: least exact Jaccard similarity.
+
+    Raises:
+        VerifyError: naming both documents.
+    """
+    rows = {doc_id: row for row, doc_id in enumerate(claims["doc_id"].to_pylist())}
+    shingles, checked = claims["shingles"], 0
+    kept, hashes = claims["kept"].to_pylist(), claims["content_hash"].to_pylist()
+    columns = (claims[name].to_pylist() for name in ("leader", "doc_id", "removed", "similarity"))
+    for row, (leader, doc_id, removed, similarity) in enumerate(zip(*columns, strict=True)):
+        if not removed:
+            continue
+        at = rows.get(leader)
+        if at is None or not kept[at]:
+            raise VerifyError(message(f"document {doc_id}", "its leader is not kept", leader, "a kept document"))
+        exact = _jaccard(shingles[row].values.to_numpy(), shingles[at].values.to_numpy()) if hashes[row] != hashes[at] else 1.0
+        if exact != similarity or exact < threshold:
+            raise VerifyError(message(f"document {doc_id}", f"similarity with its leader {leader}", exact, f"{similarity} >= {threshold}"))
+        checked += 1
+    return checked
+
+
+def _jaccard(a: np.ndarray, b: np.ndarray) -> float:
+    common = len(np.intersect1d(a, b, assume_unique=True))
+    return common / (len(a) + len(b) - common)
+
+
+def check_files(workspace: str, stage: str) -> int:
+    """Check that every file of a stage is there with the stated size and hash.
+
+    Raises:
+        VerifyError: naming the file.
+    """
+    outputs = manifest.read_stage(workspace, stage).outputs
+    for output in outputs:
+        full = storage.join(workspace, output.path)
+        if not storage.exists(full):
+            raise VerifyError(message(output.path, "file is gone", "nothing", f"{output.bytes} bytes"))
+        found = storage.file_hash(full)
+        if found != output.hash:
+            raise VerifyError(message(output.path, "file has changed", found, output.hash, "Delete its manifest to make it again."))
+    return len(outputs)
+
+
+def _literals(recipe: Recipe) -> object:
+    return None
+
+
+STAGE = ShuffleStage(
+    name="verify",
+    version=1,
+    upstream=("index", "card"),
+    scope="whole",
+    literals=_literals,
+    plan_map=plan_map,
+    plan_reduce=plan_reduce,
+    map=run_map,
+    reduce=run_reduce,
+)
