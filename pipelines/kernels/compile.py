@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numba
+import numpy as np
+from numpy.typing import DTypeLike
 
 BOUNDSCHECK: Final[bool] = os.environ.get("MIXTRACE_BOUNDSCHECK") == "1"
 
@@ -70,3 +72,20 @@ INLINE: Final[dict[str, Any]] = {
     "boundscheck": BOUNDSCHECK,
     "inline": "always",
 }
+
+
+def read_only(array: np.ndarray, dtype: DTypeLike, ndim: int = 1) -> np.ndarray:
+    """Return a contiguous read-only view of a kernel's input, or a copy where it is not contiguous.
+
+    A kernel compiles (seconds) for every combination of writable and read-only inputs that it meets.
+
+    Raises:
+        TypeError: The array has another type or number of dimensions.
+    """
+    if array.dtype != dtype or array.ndim != ndim:
+        raise TypeError(
+            f"kernel input: wrong type: got {array.ndim}-d {array.dtype}; expected {ndim}-d {np.dtype(dtype)}"
+        )
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
