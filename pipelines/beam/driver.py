@@ -97,9 +97,13 @@ def check_dead_letters(context: Context) -> None:
     limit = context.recipe.limits.max_dead_letter_fraction
     if lost / read > limit:
         raise DataQualityError(
-            message("dead letters", "too many input bytes could not be read", f"{lost} of {read} bytes ({lost / read:.2%})",
-                    f"at most limits.max_dead_letter_fraction = {limit:.2%}",
-                    "Everything else was kept; see the table dead_letters for file, offset and cause.")
+            message(
+                "dead letters",
+                "too many input bytes could not be read",
+                f"{lost} of {read} bytes ({lost / read:.2%})",
+                f"at most limits.max_dead_letter_fraction = {limit:.2%}",
+                "Everything else was kept; see the table dead_letters for file, offset and cause.",
+            )
         )
 
 
@@ -111,14 +115,18 @@ def open_workspace(recipe: Recipe, workspace: str, *, write: bool = True) -> tup
     """
     saved = load_saved_recipe(workspace, missing_ok=True)
     if saved is not None and saved.name != recipe.name:
-        raise InputError(message(workspace, "workspace of another recipe", saved.name, recipe.name, "Choose another --out."))
+        raise InputError(
+            message(workspace, "workspace of another recipe", saved.name, recipe.name, "Choose another --out.")
+        )
     plan = make_plan(recipe, workspace, write=False)
     if write:
         try:
             storage.remove_temporaries(workspace)
             storage.write_bytes(storage.join(workspace, RECIPE_FILE), recipe.model_dump_json(indent=1).encode())
         except PermissionError as error:
-            raise InputError(message(workspace, "cannot be written", str(error), "a writable folder or bucket")) from error
+            raise InputError(
+                message(workspace, "cannot be written", str(error), "a writable folder or bucket")
+            ) from error
         except (FileExistsError, NotADirectoryError) as error:
             raise InputError(message(workspace, "not a folder", str(error), "a folder or bucket prefix")) from error
         plan = make_plan(recipe, workspace)

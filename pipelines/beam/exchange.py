@@ -35,7 +35,11 @@ def write_exchange(workspace: str, stage: str, key: str, emitted: Iterable[tuple
                 index += _spill(writer, pending)
                 pending, held = {}, 0
         index += _spill(writer, pending)
-        writer.write_batch(pa.record_batch([pa.array(index, pa.int32()), pa.array([b""] * len(index), pa.large_binary())], schema=_SCHEMA))
+        writer.write_batch(
+            pa.record_batch(
+                [pa.array(index, pa.int32()), pa.array([b""] * len(index), pa.large_binary())], schema=_SCHEMA
+            )
+        )
 
 
 def _spill(writer: pa.ipc.RecordBatchFileWriter, pending: dict[int, list[bytes]]) -> list[int]:

@@ -124,7 +124,9 @@ class LocalExecutor:
         blamed = (marker.path, marker.offset)
         if not marker.path or blamed in task.poison or len(task.poison) >= _MAX_POISON:
             expected = "a worker that lives; the run can be resumed by the same command"
-            raise StageError(message(where, "the worker died", outcome.detail, expected, "Out of memory? See the kernel log."))
+            raise StageError(
+                message(where, "the worker died", outcome.detail, expected, "Out of memory? See the kernel log.")
+            )
         poisoned = dataclasses.replace(task, poison=(*task.poison, blamed))
         return dataclasses.replace(outcome.item, tasks=(poisoned,))
 
@@ -151,7 +153,11 @@ class StallWatch:
         elif self._clock() - self._moved > self._stall_s:
             at = [f"{m.path} at offset {m.offset}" if m.path else f"task {key}" for key, m in sorted(markers.items())]
             got = f"no progress for {self._stall_s:.0f} s; last seen at {'; '.join(at[-4:]) or 'no task'}"
-            raise StageError(message(f"stage {self._stage}", "stalled", got, "progress", "Nothing was dropped; the run can be resumed."))
+            raise StageError(
+                message(
+                    f"stage {self._stage}", "stalled", got, "progress", "Nothing was dropped; the run can be resumed."
+                )
+            )
         return markers
 
 

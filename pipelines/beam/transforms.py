@@ -34,7 +34,9 @@ def _commit(workspace: str, done: TaskManifest) -> None:
 class RunTask(beam.DoFn):
     """Do one whole task: a map task, or one half of a shuffle whose exchange is local files."""
 
-    def __init__(self, context: Context, role: Role, map_keys: tuple[str, ...] = (), wanted: frozenset[int] | None = None) -> None:
+    def __init__(
+        self, context: Context, role: Role, map_keys: tuple[str, ...] = (), wanted: frozenset[int] | None = None
+    ) -> None:
         self._context, self._role = context, role
         self._map_keys, self._wanted = map_keys, wanted
 

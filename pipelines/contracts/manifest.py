@@ -95,7 +95,9 @@ def _parse(path: str, data: dict) -> TaskManifest:
         outputs = tuple(OutputFile(**output) for output in data["outputs"])
         return TaskManifest(data["stage"], data["key"], data["fingerprint"], outputs, data["counts"])
     except (KeyError, TypeError) as error:
-        raise StageError(message(path, "not a manifest", repr(error), "stage, key, fingerprint, outputs, counts")) from error
+        raise StageError(
+            message(path, "not a manifest", repr(error), "stage, key, fingerprint, outputs, counts")
+        ) from error
 
 
 def read_tasks(workspace: str, stage: str) -> dict[str, TaskManifest]:
@@ -123,8 +125,13 @@ def read_stage(workspace: str, stage: str) -> StageManifest:
     tasks = read_tasks(workspace, stage)
     if not tasks:
         raise StageError(
-            message(stage_folder(workspace, stage), "stage has not run", "no manifest", "at least one finished task",
-                    "Run `mixtrace curate` on this workspace first.")
+            message(
+                stage_folder(workspace, stage),
+                "stage has not run",
+                "no manifest",
+                "at least one finished task",
+                "Run `mixtrace curate` on this workspace first.",
+            )
         )
     return StageManifest(stage, tasks)
 
@@ -139,6 +146,8 @@ def merge(workspace: str, stage: str, keys: Iterable[str], versions: dict[str, s
         "counts": dict(sorted(StageManifest(stage, tasks).counts.items())),
         "tasks": [dataclasses.asdict(tasks[key]) for key in sorted(tasks)],
     }
-    storage.write_bytes(storage.join(stage_folder(workspace, stage), "manifest.json"), json.dumps(body, indent=1).encode())
+    storage.write_bytes(
+        storage.join(stage_folder(workspace, stage), "manifest.json"), json.dumps(body, indent=1).encode()
+    )
     storage.remove_tree(storage.join(stage_folder(workspace, stage), "_parts"))
     return StageManifest(stage, tasks)

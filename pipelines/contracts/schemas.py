@@ -27,7 +27,9 @@ DOCUMENTS = table(
     "Every document that was read, kept or not, after extraction and cleaning.",
     [
         _DOC_ID,
-        field("native_id", pa.string(), "id in the source (WARC-Record-ID, JSON id, page id); may repeat", nullable=True),
+        field(
+            "native_id", pa.string(), "id in the source (WARC-Record-ID, JSON id, page id); may repeat", nullable=True
+        ),
         _PART,
         _ROW,
         field("source", pa.string(), "name of the source in the recipe"),
@@ -58,7 +60,9 @@ DEAD_LETTERS = table(
         field("stage", pa.string(), "read, extract, clean or measure"),
         field("error", pa.string(), "short name of the fault"),
         field("message", pa.string(), "what was found and what was expected"),
-        field("raw", pa.large_binary(), "first 64 KiB of the record, unless the recipe keeps only its hash", nullable=True),
+        field(
+            "raw", pa.large_binary(), "first 64 KiB of the record, unless the recipe keeps only its hash", nullable=True
+        ),
         field("raw_hash", pa.string(), "128-bit xxh3 of the bytes that were at hand"),
     ],
 )
@@ -130,7 +134,9 @@ DUPLICATES = table(
         field("component_size", pa.int32(), "linked documents", "documents"),
         field("kind", pa.string(), "exact or near if it was removed for that; null if it stays", nullable=True),
         field("leader", pa.string(), "doc_id of the kept document that it repeats; null if it stays", nullable=True),
-        field("similarity", pa.float64(), "exact Jaccard similarity of the word shingles with the leader", nullable=True),
+        field(
+            "similarity", pa.float64(), "exact Jaccard similarity of the word shingles with the leader", nullable=True
+        ),
     ],
 )
 
@@ -173,7 +179,11 @@ def tokens(vocab_size: int) -> pa.Schema:
             _ROW,
             field("lang", pa.string(), "most likely language"),
             field("n_bytes", pa.int64(), "length of the text in UTF-8", "bytes"),
-            field("input_ids", pa.list_(pa.field("item", ids, nullable=False)), "token ids; the last is the end of the document"),
+            field(
+                "input_ids",
+                pa.list_(pa.field("item", ids, nullable=False)),
+                "token ids; the last is the end of the document",
+            ),
         ],
     )
 

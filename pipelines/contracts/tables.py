@@ -21,7 +21,17 @@ from pipelines.contracts.manifest import OutputFile, output_file
 ROWS_PER_GROUP = 2048
 TEXT_BYTES_PER_GROUP = 16 << 20
 _DICTIONARY_TYPES = (pa.string(), pa.list_(pa.string()))
-_UNIQUE_STRINGS = {"doc_id", "native_id", "content_hash", "url", "component_id", "leader", "raw_hash", "split_key", "message"}
+_UNIQUE_STRINGS = {
+    "doc_id",
+    "native_id",
+    "content_hash",
+    "url",
+    "component_id",
+    "leader",
+    "raw_hash",
+    "split_key",
+    "message",
+}
 
 
 class TableWriter:
@@ -47,9 +57,7 @@ class TableWriter:
 
     def __enter__(self) -> TableWriter:
         self._file = self._atomic.__enter__()
-        dictionary = [
-            f.name for f in self.schema if f.type in _DICTIONARY_TYPES and f.name not in _UNIQUE_STRINGS
-        ]
+        dictionary = [f.name for f in self.schema if f.type in _DICTIONARY_TYPES and f.name not in _UNIQUE_STRINGS]
         self._parquet = pq.ParquetWriter(
             self._file, self.schema, compression="zstd", compression_level=1, use_dictionary=dictionary
         )
@@ -106,7 +114,7 @@ def group_ends(table: pa.Table, rows_per_group: int, *, final: bool) -> list[int
     if "text" not in table.schema.names:
         ends = list(range(rows_per_group, table.num_rows + 1, rows_per_group))
     elif table.num_rows:
-        sizes = pc.binary_length(table["text"]).to_numpy().astype(np.int64)
+        sizes = pc.binary_length(table["text"]).fill_null(0).to_numpy().astype(np.int64)
         total = np.cumsum(sizes)
         start = 0
         while start < len(sizes):

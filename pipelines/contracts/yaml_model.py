@@ -78,7 +78,9 @@ def _describe(path: str, tree: Any, model: type[StrictModel], fault: Any) -> str
     where = f"{path}:{line}:{column} {name}"
     if fault["type"] == "extra_forbidden":
         known = _known_keys(model, location[:-1])
-        return message(where, "unknown key", repr(str(location[-1])), "a known key", did_you_mean(str(location[-1]), known))
+        return message(
+            where, "unknown key", repr(str(location[-1])), "a known key", did_you_mean(str(location[-1]), known)
+        )
     if fault["type"] == "missing":
         return message(f"{path}:{line}:{column} {'.'.join(map(str, location))}", "missing key", "nothing", "a value")
     return message(where, "wrong value", repr(fault["input"])[:120], _expected(fault["msg"]))

@@ -17,7 +17,14 @@ def card_text(recipe: Recipe, counts: dict[str, int], corpus_id: str) -> str:
         for split in ("train", "heldout"):
             if counts.get(f"kept/{source.name}/{split}/documents"):
                 lines += [f"  - split: {split}", f"    path: kept/{source.name}/{split}/*.arrow"]
-    lines += ["---", "", f"# {recipe.name}", "", f"Corpus `{corpus_id}`, recipe `{recipe.recipe_id}`, made by mixtrace.", ""]
+    lines += [
+        "---",
+        "",
+        f"# {recipe.name}",
+        "",
+        f"Corpus `{corpus_id}`, recipe `{recipe.recipe_id}`, made by mixtrace.",
+        "",
+    ]
     lines += ["| source | license | kept documents | kept tokens | rejected documents |", "|---|---|---|---|---|"]
     for source in recipe.sources:
         kept, tokens, rejected = (

@@ -56,8 +56,13 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
     edges = matched.counts["edges"]
     if edges > context.recipe.dedup.max_edges:
         raise ResourceError(
-            message("components", "too many edges for one task", edges, f"at most dedup.max_edges = {context.recipe.dedup.max_edges}",
-                    "200 M edges need about 9 GB; raise the limit on a machine with more memory.")
+            message(
+                "components",
+                "too many edges for one task",
+                edges,
+                f"at most dedup.max_edges = {context.recipe.dedup.max_edges}",
+                "200 M edges need about 9 GB; raise the limit on a machine with more memory.",
+            )
         )
     read = [tables.read_table(context.workspace, output.path) for output in matched.outputs]
     joined = pa.concat_tables(read)

@@ -18,15 +18,20 @@ from pipelines.stages.payloads import split_by_partition, unpack
 KINDS = ("doc_id", "native_id", "url")
 
 
+def partition_count(recipe: Recipe, plan: Plan) -> int:
+    """Return the number of partitions of the index."""
+    return match.partitions(recipe, plan)
+
+
 def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     """Make one map task per part."""
-    count, mark = match.partitions(context.recipe, plan), lineage.of("index")
+    count, mark = partition_count(context.recipe, plan), lineage.of("index")
     return [Task("index", part.key, mark, {"part": part.number, "partitions": count}) for part in plan.parts]
 
 
 def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     """Make one reduce task per partition of the keys."""
-    count, mark = match.partitions(context.recipe, plan), lineage.of("index")
+    count, mark = partition_count(context.recipe, plan), lineage.of("index")
     return [Task("index", part_key(p), mark, {"partition": p}) for p in range(count)]
 
 

@@ -71,7 +71,9 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
     row = 0
     with (
         tables.TableWriter(context.workspace, part_file("signals", part), schemas.SIGNALS) as signals,
-        tables.TableWriter(context.workspace, part_file("signatures", part), schemas.signatures(near.num_perm)) as sketches,
+        tables.TableWriter(
+            context.workspace, part_file("signatures", part), schemas.signatures(near.num_perm)
+        ) as sketches,
     ):
         for batch in tables.read_batches(context.workspace, part_file("documents", part), ["text"]):
             text = batch["text"].combine_chunks()

@@ -112,7 +112,9 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
         progress.beat(len(text), text.nbytes)
 
 
-def encode_documents(batch: pa.Table, lang: pa.ChunkedArray, encoder: Encoder, end: int, schema: pa.Schema) -> pa.RecordBatch:
+def encode_documents(
+    batch: pa.Table, lang: pa.ChunkedArray, encoder: Encoder, end: int, schema: pa.Schema
+) -> pa.RecordBatch:
     """Encode texts, one end-of-text token after each.
 
     Args:
@@ -125,7 +127,9 @@ def encode_documents(batch: pa.Table, lang: pa.ChunkedArray, encoder: Encoder, e
     token_ids, offsets = encoder.encode(batch["text"].combine_chunks())
     item = schema.field("input_ids").type.value_type
     with_end, new_offsets = append_end(token_ids, offsets, end, item.to_pandas_dtype())
-    lists = pa.ListArray.from_arrays(pa.array(new_offsets.astype(np.int32)), pa.array(with_end), type=schema.field("input_ids").type)
+    lists = pa.ListArray.from_arrays(
+        pa.array(new_offsets.astype(np.int32)), pa.array(with_end), type=schema.field("input_ids").type
+    )
     fixed = [batch[name].combine_chunks() for name in ("doc_id", "part", "row")]
     return pa.record_batch([*fixed, lang.combine_chunks(), batch["text_bytes"].combine_chunks(), lists], schema=schema)
 
@@ -168,7 +172,12 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
     output = write_shard(context.workspace, path, rows, schema)
     tokens = int(pc.sum(pc.list_value_length(rows["input_ids"])).as_py() or 0)
     name = f"{group.verdict}/{group.source}/{group.split}"
-    counts = {"documents": rows.num_rows, "tokens": tokens, f"{name}/documents": rows.num_rows, f"{name}/tokens": tokens}
+    counts = {
+        "documents": rows.num_rows,
+        "tokens": tokens,
+        f"{name}/documents": rows.num_rows,
+        f"{name}/tokens": tokens,
+    }
     progress.beat(rows.num_rows, rows.nbytes)
     return TaskManifest("tokenize", task.key, task.fingerprint, (output,), counts)
 

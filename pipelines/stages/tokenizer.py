@@ -99,8 +99,13 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
         kept = manifest.read_stage(context.workspace, "decide").counts["kept/documents"]
         if not kept:
             raise StageError(
-                message("tokenizer", "nothing to train on", "0 kept documents", "at least one",
-                        "See which rule drops them: the counts in stages/decide/manifest.json.")
+                message(
+                    "tokenizer",
+                    "nothing to train on",
+                    "0 kept documents",
+                    "at least one",
+                    "See which rule drops them: the counts in stages/decide/manifest.json.",
+                )
             )
         text = train_tokenizer(sample_texts(context, task.payload["parts"], progress), recipe)
     else:

@@ -27,7 +27,18 @@ from pipelines.stages.measure import minhash_params
 from pipelines.stages.payloads import split_by_partition, unpack
 from pipelines.stages.tokenizer import end_of_text_id
 
-_CHECKED_STAGES = ("ingest", "index", "measure", "match", "components", "resolve", "decide", "tokenizer", "tokenize", "card")
+_CHECKED_STAGES = (
+    "ingest",
+    "index",
+    "measure",
+    "match",
+    "components",
+    "resolve",
+    "decide",
+    "tokenizer",
+    "tokenize",
+    "card",
+)
 _TOKEN_CLAIM = pa.schema([("doc_id", pa.string()), ("content_hash", pa.string()), ("n_bytes", pa.int64())])
 _DUPLICATE_CLAIM = pa.schema(
     [
@@ -96,14 +107,21 @@ def check_documents(part: int, batch: pa.Table, decisions: pa.Table) -> None:
         VerifyError: naming the document.
     """
     rows = zip(*(batch[name].to_pylist() for name in ("doc_id", "text", "text_bytes", "content_hash")), strict=True)
-    decided = zip(decisions["doc_id"].to_pylist(), decisions["kept"].to_pylist(), decisions["failed_rules"].to_pylist(), strict=True)
+    decided = zip(
+        decisions["doc_id"].to_pylist(),
+        decisions["kept"].to_pylist(),
+        decisions["failed_rules"].to_pylist(),
+        strict=True,
+    )
     for (doc_id, text, size, stated), (decided_id, kept, failed) in zip(rows, decided, strict=True):
         where = f"part {part}, document {doc_id}"
         data = text.encode()
         if ids.content_hash(data) != stated or len(data) != size:
             raise VerifyError(message(where, "text does not match its hash", ids.content_hash(data), stated))
         if decided_id != doc_id or kept == bool(failed):
-            raise VerifyError(message(where, "decision does not match", (decided_id, kept, failed), "kept, or dropped with a reason"))
+            raise VerifyError(
+                message(where, "decision does not match", (decided_id, kept, failed), "kept, or dropped with a reason")
+            )
 
 
 def check_accounts(context: Context, part: int, documents: int, raw_bytes: int, text_bytes: int) -> None:
@@ -118,8 +136,12 @@ def check_accounts(context: Context, part: int, documents: int, raw_bytes: int, 
     dead = tables.read_table(workspace, part_file("dead_letters", part), ["length"])
     dead_bytes = pc.sum(dead["length"]).as_py() or 0
     others = sum(count for name, count in ingested.items() if name.startswith("nondocuments/"))
-    dropped = sum(count for name, count in decided.items() if name.startswith("dropped/") and name.endswith("/documents"))
-    dropped_bytes = sum(count for name, count in decided.items() if name.startswith("dropped/") and name.endswith("/text_bytes"))
+    dropped = sum(
+        count for name, count in decided.items() if name.startswith("dropped/") and name.endswith("/documents")
+    )
+    dropped_bytes = sum(
+        count for name, count in decided.items() if name.startswith("dropped/") and name.endswith("/text_bytes")
+    )
     accounts = {
         "records = documents + non-documents + dead letters": (ingested["records"], documents + others + dead.num_rows),
         "raw bytes = documents + non-documents + dead letters": (
@@ -158,7 +180,9 @@ def _leader_claims(
         pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
     ]
     claims = pa.record_batch(columns, schema=_DUPLICATE_CLAIM)
-    yield from split_by_partition(claims, layout["shards"] + ids.partition_of(ids.hex_to_u64(leader), layout["leaders"]))
+    yield from split_by_partition(
+        claims, layout["shards"] + ids.partition_of(ids.hex_to_u64(leader), layout["leaders"])
+    )
 
 
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
@@ -185,7 +209,9 @@ def check_shard(context: Context, task: Task, claims: pa.Table) -> int:
     shard = read_shard(context.workspace, path)
     claims = claims.take(pc.sort_indices(claims, sort_keys=[("doc_id", "ascending")]))
     if shard["doc_id"].to_pylist() != claims["doc_id"].to_pylist():
-        raise VerifyError(message(path, "wrong documents", shard.num_rows, f"{claims.num_rows} documents with the right ids"))
+        raise VerifyError(
+            message(path, "wrong documents", shard.num_rows, f"{claims.num_rows} documents with the right ids")
+        )
     tokenizer_json = tokenize.read_tokenizer(context.workspace)
     end = end_of_text_id(tokenizer_json, context.recipe.tokenizer.end_of_text)
     decode = load_decoder(tokenizer_json)
@@ -225,9 +251,17 @@ def check_leaders(claims: pa.Table, threshold: float) -> int:
         at = rows.get(leader)
         if at is None or not kept[at]:
             raise VerifyError(message(f"document {doc_id}", "its leader is not kept", leader, "a kept document"))
-        exact = _jaccard(shingles[row].values.to_numpy(), shingles[at].values.to_numpy()) if hashes[row] != hashes[at] else 1.0
+        exact = (
+            _jaccard(shingles[row].values.to_numpy(), shingles[at].values.to_numpy())
+            if hashes[row] != hashes[at]
+            else 1.0
+        )
         if exact != similarity or exact < threshold:
-            raise VerifyError(message(f"document {doc_id}", f"similarity with its leader {leader}", exact, f"{similarity} >= {threshold}"))
+            raise VerifyError(
+                message(
+                    f"document {doc_id}", f"similarity with its leader {leader}", exact, f"{similarity} >= {threshold}"
+                )
+            )
         checked += 1
     return checked
 
@@ -250,7 +284,9 @@ def check_files(workspace: str, stage: str) -> int:
             raise VerifyError(message(output.path, "file is gone", "nothing", f"{output.bytes} bytes"))
         found = storage.file_hash(full)
         if found != output.hash:
-            raise VerifyError(message(output.path, "file has changed", found, output.hash, "Delete its manifest to make it again."))
+            raise VerifyError(
+                message(output.path, "file has changed", found, output.hash, "Delete its manifest to make it again.")
+            )
     return len(outputs)
 
 

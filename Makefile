@@ -1,0 +1,60 @@
+# mixtrace: `make demo` runs everything on real text, `make test` passes the tests.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(VENV)-uv/bin/uv
+CORPORA := build/demo-corpora
+WORKSPACE := build/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench test-engines requirements clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(UV):
+	$(PYTHON) -m venv $(VENV)-uv
+	$(VENV)-uv/bin/pip install --quiet --require-hashes --requirement requirements/uv.txt
+
+$(VENV)/.run: requirements/run.txt $(UV)
+	test -x $(BIN)/python || $(UV) venv --quiet --seed --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/run.txt
+	touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(UV)
+	test -x $(BIN)/python || $(UV) venv --quiet --seed --python $(PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/dev.txt
+	touch $@ $(VENV)/.run
+
+demo: $(VENV)/.run  ## fetch corpora, curate, train, report (minutes; see README for GB and time)
+	$(BIN)/python recipes/demo/fetch.py $(CORPORA)
+	$(BIN)/python beam_runner.py curate recipes/demo.yaml --out $(WORKSPACE)
+	$(BIN)/python beam_runner.py design plan $(WORKSPACE) designs/demo.yaml
+	$(BIN)/python beam_runner.py train $(WORKSPACE) designs/demo.yaml
+	$(BIN)/python beam_runner.py effects $(WORKSPACE)
+	$(BIN)/python beam_runner.py report build $(WORKSPACE)
+
+test: $(VENV)/.dev  ## set up and pass all tests (under 20 minutes on 2 cores, cold)
+	tests/setup.sh
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev  ## check style and types
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+bench: $(VENV)/.dev  ## whole chain against datatrove, paired in one run
+	$(BIN)/python -m benchmarks.chain
+
+test-engines: $(VENV)/.dev  ## byte equality on Prism, Flink and Spark (builds what it needs outside the tree)
+	tests/engines/setup.sh
+	$(BIN)/python -m pytest tests/engines -m engine
+
+requirements: $(UV)  ## pin all requirements again, with hashes and without addresses
+	for set in "run --extra=analysis --extra=reports" "dev --extra=analysis --extra=reports --extra=dev" "curate"; do \
+	  set -- $$set; file=$$1; shift; \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    --override requirements/overrides.txt "$$@" pyproject.toml --output-file requirements/$$file.txt || exit 1; \
+	done
+
+clean:  ## remove everything that was built
+	rm -rf build $(VENV) $(VENV)-uv

@@ -1,0 +1,149 @@
+#!/usr/bin/env python
+"""The front door: `mixtrace` after installation, `python beam_runner.py` in a checkout.
+
+Every command imports what it needs when it runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipelines.contracts.errors import MixtraceError
+
+app = typer.Typer(
+    name="mixtrace",
+    help="Turn raw text corpora into token shards, and measure what every part of them does to a language model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+design_app = typer.Typer(help="Plan ablation studies.", no_args_is_help=True)
+report_app = typer.Typer(help="Make the DuckDB snapshot and the report.", no_args_is_help=True)
+app.add_typer(design_app, name="design")
+app.add_typer(report_app, name="report")
+
+WorkspaceArgument = Annotated[Path, typer.Argument(help="Folder made by `mixtrace curate`.")]
+DesignArgument = Annotated[Path, typer.Argument(help="Design file (YAML).", exists=True, dir_okay=False)]
+
+_CURATE_EPILOG = """
+**Examples**
+
+`mixtrace curate recipes/demo.yaml` — on this machine, one worker per processor
+
+`mixtrace curate recipes/demo.yaml --sample 1% --out /tmp/try` — try a recipe before paying for it
+
+`mixtrace curate recipes/demo.yaml --dry-run` — what would be done, and why
+
+`mixtrace curate recipes/demo.yaml --engine spark --spark_master_url=spark://host:7077` — on an engine; further flags go to Beam
+"""
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=_CURATE_EPILOG,
+)
+def curate(
+    context: typer.Context,
+    recipe: Annotated[str, typer.Argument(help="Recipe file (YAML).")],
+    out: Annotated[
+        str | None, typer.Option(help="Workspace: a folder or gs://, s3:// prefix. Default: build/<name>.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one per processor.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine: a file of conf/runners without .toml, or a path.")] = None,
+    sample: Annotated[
+        str | None, typer.Option(help="Take only this share of the records, by hash: 0.1% or 0.001.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and what would be done; do nothing.")
+    ] = False,
+    stall_timeout: Annotated[float | None, typer.Option(help="Seconds without progress that count as a stall.")] = None,
+) -> None:
+    """Curate: raw files to documents, signals, duplicates, decisions and token shards. Resumes after a kill."""
+    from pipelines.beam.curate import CurateOptions, run_curate
+
+    run_curate(CurateOptions(recipe, out, workers, engine, sample, dry_run, stall_timeout, tuple(context.args)))
+
+
+@app.command()
+def verify(
+    workspace: WorkspaceArgument,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one per processor.")] = None,
+) -> None:
+    """Recompute what a workspace claims: accounts, file hashes, duplicates, tokens against texts."""
+    from pipelines.beam.curate import run_verify
+
+    run_verify(str(workspace), workers)
+
+
+@app.command()
+def explain(
+    workspace: WorkspaceArgument,
+    document: Annotated[str, typer.Argument(help="doc_id, native id or URL.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Print the life of one document: record, edits, signals, duplicates, every rule, shard and row."""
+    from pipelines.explain import run_explain
+
+    run_explain(str(workspace), document, as_json=json)
+
+
+@design_app.command("plan")
+def design_plan(workspace: WorkspaceArgument, design: DesignArgument) -> None:
+    """Say what a study will cost and what it can detect, before anything is trained."""
+    from analysis.commands import design_plan as run
+
+    run(workspace, design)
+
+
+@app.command()
+def train(
+    workspace: WorkspaceArgument,
+    design: DesignArgument,
+    workers: Annotated[int | None, typer.Option(min=1, help="Training processes. Default: one per processor.")] = None,
+) -> None:
+    """Train and evaluate the proxies of a design; runs resume, a finished run is never repeated."""
+    from analysis.commands import train as run
+    from pipelines.beam.local import default_workers
+
+    run(workspace, design, workers or default_workers())
+
+
+@app.command()
+def effects(
+    workspace: WorkspaceArgument,
+    design: Annotated[str | None, typer.Option(help="design_id; default: the newest design.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Estimate the effects of a study, with intervals, controls and verdicts."""
+    from analysis.effects_command import run_effects
+
+    run_effects(workspace, design, as_json=json)
+
+
+@report_app.command("build")
+def report_build(workspace: WorkspaceArgument) -> None:
+    """Publish a DuckDB snapshot and write the self-contained report.html."""
+    from reports.commands import build
+
+    typer.echo(str(build(workspace)))
+
+
+def main() -> None:
+    """Run the command line; our own errors become one message and an exit code."""
+    try:
+        app(standalone_mode=True)
+    except MixtraceError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("stopped; the same command resumes", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

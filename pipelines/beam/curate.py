@@ -1,0 +1,198 @@
+"""The command `curate`: recipe and flags in, a finished workspace out."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from types import FrameType
+
+from pipelines.beam.display import Display
+from pipelines.beam.driver import Executor, load_workspace, open_workspace, run_stages, software_versions, tasks_of
+from pipelines.beam.flags import EngineConfig, check_flags, flag_value, load_engine
+from pipelines.beam.local import LocalExecutor, default_workers
+from pipelines.contracts import manifest
+from pipelines.contracts.errors import ConfigError, DataQualityError, StageError, message
+from pipelines.contracts.recipe import Recipe, load_recipe
+from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan
+from pipelines.ops.rules import recipe_rules
+from pipelines.stages import STAGES
+
+_STALL_S = 900.0
+_REFUSED = {
+    "DaskRunner": "it loses data silently: of two branches only the last one runs, and tagged outputs are mixed",
+    "DirectRunner": "it looks for a Prism binary on the network; use no --runner, or FnApiRunner",
+}
+
+
+@dataclass(frozen=True)
+class CurateOptions:
+    """What the command line said."""
+
+    recipe: str
+    out: str | None = None
+    workers: int | None = None
+    engine: str | None = None
+    sample: str | None = None
+    dry_run: bool = False
+    stall_timeout: float | None = None
+    flags: tuple[str, ...] = ()
+
+
+def run_curate(options: CurateOptions) -> None:
+    """Curate a corpus, or say what would be done.
+
+    Raises:
+        ConfigError, InputError: before any work.
+        StageError, ResourceError: a stage failed; the same command resumes.
+        DataQualityError: too many dead letters; everything else is kept.
+    """
+    recipe = with_sample(load_recipe(options.recipe), options.sample)
+    recipe_rules(recipe)
+    engine = _engine(options)
+    workspace = options.out or f"build/{recipe.name}"
+    context, plan = open_workspace(recipe, workspace, write=not options.dry_run)
+    if options.dry_run:
+        print_dry_run(context, plan)
+        return
+    display = Display()
+    executor = _executor(options, engine, display)
+    stop_on_signals()
+    try:
+        run_stages(context, plan, executor, display)
+        print_summary(context)
+    except DataQualityError:
+        print_summary(context)
+        raise
+    finally:
+        display.close()
+        executor.close()
+
+
+def _engine(options: CurateOptions) -> EngineConfig | None:
+    """Combine the engine file and the flags; None means this machine."""
+    base = load_engine(options.engine) if options.engine else EngineConfig("command line", (), {}, _STALL_S)
+    flags = (*base.flags, *options.flags)
+    if flags:
+        check_flags(flags)
+    runner = flag_value(flags, "runner") or "local"
+    if runner.rpartition(".")[2] in _REFUSED:
+        raise ConfigError(
+            message(f"--runner={runner}", "refused", runner, "another runner", _REFUSED[runner.rpartition(".")[2]])
+        )
+    if runner == "local":
+        return None
+    return EngineConfig(base.name, flags, base.environment, options.stall_timeout or base.stall_s)
+
+
+def _executor(options: CurateOptions, engine: EngineConfig | None, display: Display) -> Executor:
+    if engine is None:
+        return LocalExecutor(options.workers or default_workers(), options.stall_timeout or _STALL_S, display.show)
+    from pipelines.beam.engine import EngineExecutor
+
+    return EngineExecutor(engine, display.show)
+
+
+def with_sample(recipe: Recipe, sample: str | None) -> Recipe:
+    """Return the recipe with the share of records that `--sample` names ("0.1%" or "0.001").
+
+    Raises:
+        ConfigError: if it is not a share in (0, 1].
+    """
+    if sample is None:
+        return recipe
+    try:
+        share = float(sample.removesuffix("%")) / (100 if sample.endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise ConfigError(
+            message("--sample", "not a share", sample, "a number in (0, 1], or a percentage such as 0.1%")
+        )
+    return recipe.model_copy(update={"sample": share})
+
+
+def print_dry_run(context: Context, plan: Plan) -> None:
+    """Print parts, stages, and how many tasks of each are to do."""
+    print(f"recipe {context.recipe.name} ({context.recipe.recipe_id}), workspace {context.workspace}")
+    print(f"{len(plan.parts)} parts, {plan.raw_bytes / 1e6:,.1f} MB raw, {len(context.recipe.sources)} sources")
+    lineage = Lineage(STAGES.values(), context.recipe, plan)
+    for stage in STAGES.values():
+        if any(_pending(context, lineage, plan, name) for name in stage.upstream):
+            print(f"  {stage.name:<11} to do, after {', '.join(stage.upstream)}")
+            continue
+        work = tasks_of(context, plan, lineage, stage)
+        print(f"  {stage.name:<11} {len(work.missing)} of {len(work.keys)} tasks to do")
+
+
+def _pending(context: Context, lineage: Lineage, plan: Plan, name: str) -> bool:
+    """Say whether a stage still has to run (without reading outputs that may not exist)."""
+    stage = STAGES[name]
+    done = manifest.read_tasks(context.workspace, name)
+    if stage.scope == "part":
+        return any(p.key not in done or done[p.key].fingerprint != lineage.of(name, p.number) for p in plan.parts)
+    return not done or any(task.fingerprint != lineage.of(name) for task in done.values())
+
+
+def print_summary(context: Context) -> None:
+    """Print what became of the records, as far as the stages have run."""
+    if not manifest.read_tasks(context.workspace, "ingest"):
+        return
+    read = manifest.read_stage(context.workspace, "ingest").counts
+    others = sum(count for name, count in read.items() if name.startswith("nondocuments/"))
+    print(f"records {read['records']:,} = documents {read['documents']:,} + non-documents {others:,} "
+          f"+ dead letters {read['dead_letters']:,}")  # fmt: skip
+    for name, count in sorted(read.items()):
+        if name.startswith("dead_letters/"):
+            print(f"  dead letters: {name.partition('/')[2]} {count:,}")
+    if not manifest.read_tasks(context.workspace, "decide"):
+        return
+    decided = manifest.read_stage(context.workspace, "decide").counts
+    print(f"documents kept {decided['kept/documents']:,} ({decided['kept/text_bytes'] / 1e6:,.1f} MB), "
+          f"dropped {decided['rejected/documents']:,} ({decided['rejected/text_bytes'] / 1e6:,.1f} MB)")  # fmt: skip
+    for name, count in sorted(decided.items(), key=lambda item: -item[1]):
+        if name.startswith("dropped/") and name.endswith("/documents"):
+            print(f"  dropped: {name.split('/')[1]} {count:,}")
+
+
+def run_verify(workspace: str, workers: int | None) -> None:
+    """Verify a workspace from scratch.
+
+    Raises:
+        VerifyError: naming what contradicts what.
+    """
+    context, plan = load_workspace(workspace)
+    lineage = Lineage(STAGES.values(), context.recipe, plan)
+    for name, stage in STAGES.items():
+        if name != "verify" and tasks_of(context, plan, lineage, stage).missing:
+            raise StageError(
+                message(workspace, f"stage {name} is not finished", "missing tasks", "a finished workspace")
+            )
+    display = Display()
+    executor = LocalExecutor(workers or default_workers(), _STALL_S, display.show)
+    stage = STAGES["verify"]
+    assert not isinstance(stage, MapStage)
+    work = tasks_of(context, plan, lineage, stage)
+    reduces = stage.plan_reduce(context, plan, lineage)
+    stop_on_signals()
+    try:
+        display.stage_started("verify", len(reduces), 0)
+        executor.run_shuffle(context, stage, list(work.maps), reduces)
+        merged = manifest.merge(workspace, "verify", [task.key for task in reduces], software_versions())
+        display.stage_finished("verify", merged.counts)
+    finally:
+        display.close()
+        executor.close()
+    checked = ", ".join(f"{name.partition('/')[2]} {count:,}" for name, count in sorted(merged.counts.items()))
+    print(f"verified: {checked}")
+
+
+def stop_on_signals() -> None:
+    """Turn SIGTERM into the same orderly stop as Ctrl-C."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -1,0 +1,255 @@
+"""ingest: raw files -> documents and dead letters, part by part.
+
+Every record that is read becomes a document, a non-document (counted by kind) or a dead letter, and so do its
+bytes; both sums are checked at the end of every task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.contracts import ids, schemas, storage, tables
+from pipelines.contracts.errors import StageError, message
+from pipelines.contracts.manifest import TaskManifest
+from pipelines.contracts.recipe import Recipe
+from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress, Task, part_file
+from pipelines.ops.clean import clean
+from pipelines.ops.extract import ExtractionError, extract
+from pipelines.readers import READERS
+from pipelines.readers.records import RAW_BYTES, BadRecord, Item, NonDocument, ReadOptions, Record
+from pipelines.readers.stream import ByteReader, open_stream
+
+_BATCH_ROWS = 512
+_BATCH_BYTES = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """A record that was read but could not become a document."""
+
+    stage: str
+    error: str
+    message: str
+
+
+@dataclass
+class _Rows:
+    """Rows that wait to be written; flushed every 512 rows or 8 MB, so that memory is bounded."""
+
+    writer: tables.TableWriter
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    bytes: int = 0
+
+    def add(self, row: tuple[Any, ...], size: int) -> bool:
+        """Append a row; True if the batch is full and was written."""
+        self.rows.append(row)
+        self.bytes += size
+        full = len(self.rows) >= _BATCH_ROWS or self.bytes >= _BATCH_BYTES
+        if full:
+            self.flush()
+        return full
+
+    def flush(self) -> None:
+        """Write what waits."""
+        schema = self.writer.schema
+        columns = list(zip(*self.rows, strict=True)) or [()] * len(schema)
+        arrays = [pa.array(column, f.type) for column, f in zip(columns, schema, strict=True)]
+        self.writer.write(pa.Table.from_arrays(arrays, schema=schema))
+        self.rows, self.bytes = [], 0
+
+
+def _literals(recipe: Recipe) -> object:
+    return {
+        "sources": {s.name: [s.format, s.fields.model_dump(mode="json")] for s in recipe.sources},
+        "sample": recipe.sample,
+        "extract": recipe.extract.model_dump(mode="json"),
+        "max_record_mb": recipe.limits.max_record_mb,
+        "keep_dead_letter_bytes": recipe.limits.keep_dead_letter_bytes,
+    }
+
+
+def _plan(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
+    """Plan one task per part."""
+    return [
+        Task(
+            "ingest",
+            part.key,
+            lineage.of("ingest", part.number),
+            {
+                "part": part.number,
+                "source": part.source,
+                "root": plan.roots[part.source],
+                "pieces": [[piece.path, piece.start, piece.end] for piece in part.pieces],
+            },
+        )
+        for part in plan.parts
+    ]
+
+
+class _Ingest:
+    """The state of one task: two tables that grow, and the counts."""
+
+    def __init__(self, context: Context, task: Task, progress: Progress, documents: _Rows, dead: _Rows) -> None:
+        self.recipe, self.progress = context.recipe, progress
+        self.part, self.source = task.payload["part"], task.payload["source"]
+        self.poison = frozenset(map(tuple, task.poison))
+        self.documents, self.dead = documents, dead
+        self.counts: Counter[str] = Counter()
+        self.row = self.reported_row = self.reported_bytes = 0
+
+    def piece(self, root: str, path: str, start: int, end: int | None) -> None:
+        """Read one piece of a file.
+
+        Raises:
+            StageError: if the items of the reader do not cover its bytes (a fault of the reader).
+        """
+        where = self.recipe.source(self.source)
+        options = ReadOptions(int(self.recipe.limits.max_record_mb * 1e6), where.fields, start, end)
+        stream = open_stream(storage.join(root, path) if root else path, start)
+        for item in self._items(stream, path, READERS[where.format](stream, options)):
+            self._account(path, item)
+        self.counts["raw_bytes"] += stream.position - stream.origin
+        if end is None and (not stream.at_end() or stream.next_segment() is not None):
+            raise StageError(message(path, "reader stopped early", f"byte {stream.position}", "the end of the file"))
+
+    def _items(self, stream: ByteReader, path: str, items: Iterator[Item]) -> Iterator[Item]:
+        """Announce every place before it is read: items follow each other without gaps."""
+        self.progress.at(path, stream.position)
+        for item in items:
+            yield item
+            self.progress.at(path, item.offset + item.length)
+
+    def _account(self, path: str, item: Item) -> None:
+        self.counts["records"] += 1
+        if isinstance(item, Record):
+            self._record(path, item)
+        elif isinstance(item, NonDocument):
+            self._skip(item.kind, item.length)
+        else:
+            self._bury(path, item, "read")
+
+    def _record(self, path: str, record: Record) -> None:
+        if (path, record.offset) in self.poison:
+            text = "reading this record killed a worker: got a dead process; expected text"
+            self._fail(path, record, _Failure("extract", "worker_killed", text))
+            return
+        doc_id = ids.document_id(self.source, path, record.offset)
+        if self.recipe.sample < 1.0 and ids.fraction(doc_id, "sample") >= self.recipe.sample:
+            self._skip("not_sampled", record.length)
+            return
+        result = _extract_and_clean(record, self.recipe)
+        if isinstance(result, _Failure):
+            self._fail(path, record, result)
+        else:
+            self._document(path, record, doc_id, *result)
+
+    def _document(self, path: str, record: Record, doc_id: str, text: str, edits: dict[str, int]) -> None:
+        data = text.encode()
+        row = (
+            *(doc_id, record.native_id, self.part, self.row, self.source, path, record.offset),
+            *(record.url, record.date, data, record.length, len(data), ids.content_hash(data)),
+            [{"rule": rule, "count": count} for rule, count in sorted(edits.items())],
+        )
+        self.row += 1
+        self.counts["documents"] += 1
+        self.counts["document_raw_bytes"] += record.length
+        self.counts["text_bytes"] += len(data)
+        self.counts[f"source/{self.source}/documents"] += 1
+        self.counts[f"source/{self.source}/text_bytes"] += len(data)
+        if self.documents.add(row, len(data)):
+            self.beat()
+
+    def beat(self) -> None:
+        """Report what was done since the last report."""
+        done = self.counts["text_bytes"]
+        self.progress.beat(self.row - self.reported_row, done - self.reported_bytes)
+        self.reported_row, self.reported_bytes = self.row, done
+
+    def _skip(self, kind: str, length: int) -> None:
+        self.counts[f"nondocuments/{kind}"] += 1
+        self.counts["nondocument_bytes"] += length
+
+    def _fail(self, path: str, record: Record, failure: _Failure) -> None:
+        raw = record.content[:RAW_BYTES]
+        bad = BadRecord(record.offset, record.length, failure.error, failure.message, raw)
+        self._bury(path, bad, failure.stage)
+
+    def _bury(self, path: str, bad: BadRecord, stage: str) -> None:
+        raw = bad.raw if self.recipe.limits.keep_dead_letter_bytes else None
+        row = (self.source, path, bad.offset, bad.length, stage, bad.error, bad.message, raw, ids.content_hash(bad.raw))
+        self.counts["dead_letters"] += 1
+        self.counts[f"dead_letters/{bad.error}"] += 1
+        self.counts["dead_letter_bytes"] += bad.length
+        self.dead.add(row, len(bad.raw))
+
+
+def _extract_and_clean(record: Record, recipe: Recipe) -> tuple[str, dict[str, int]] | _Failure:
+    """Extract and clean one record.
+
+    The one broad catch of this stage: extraction runs parsers over hostile bytes, and whatever they raise must
+    cost this record only. The fault is recorded with its type, never hidden.
+    """
+    stage = "extract"
+    try:
+        text, lost = extract(record, recipe.extract)
+        stage = "clean"
+        text, edits = clean(text)
+    except ExtractionError as error:
+        return _Failure(stage, error.error, str(error))
+    except Exception as error:
+        what = f"{stage} failed: got {type(error).__name__}: {str(error)[:500]}; expected text"
+        return _Failure(stage, f"{stage}_failed", what)
+    return text, {**lost, **edits}
+
+
+def _check_identity(where: str, counts: Counter[str]) -> None:
+    """Check that records and bytes are all accounted for.
+
+    Raises:
+        StageError: if they are not.
+    """
+    skipped = sum(count for name, count in counts.items() if name.startswith("nondocuments/"))
+    records = counts["documents"] + skipped + counts["dead_letters"]
+    if counts["records"] != records:
+        raise StageError(message(where, "records are not accounted for", records, str(counts["records"])))
+    parts = ("document_raw_bytes", "nondocument_bytes", "dead_letter_bytes")
+    total = sum(counts[name] for name in parts)
+    if counts["raw_bytes"] != total:
+        raise StageError(message(where, "bytes are not accounted for", total, str(counts["raw_bytes"])))
+
+
+_ALWAYS = ("records", "documents", "dead_letters", "raw_bytes", "document_raw_bytes", "nondocument_bytes")
+
+
+def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
+    """Ingest one part.
+
+    Raises:
+        StageError: if records or bytes are not accounted for.
+    """
+    part = task.payload["part"]
+    paths = [part_file(table, part) for table in ("documents", "dead_letters")]
+    with (
+        tables.TableWriter(context.workspace, paths[0], schemas.DOCUMENTS) as documents,
+        tables.TableWriter(context.workspace, paths[1], schemas.DEAD_LETTERS) as dead,
+    ):
+        work = _Ingest(context, task, progress, _Rows(documents), _Rows(dead))
+        for path, start, end in task.payload["pieces"]:
+            work.piece(task.payload["root"], path, start, end)
+        work.documents.flush()
+        work.dead.flush()
+        work.beat()
+        _check_identity(f"ingest part {task.key}", work.counts)
+    outputs = tuple(writer.output for writer in (documents, dead) if writer.output is not None)
+    empty = dict.fromkeys((*_ALWAYS, "dead_letter_bytes", "text_bytes"), 0)
+    return TaskManifest("ingest", task.key, task.fingerprint, outputs, empty | dict(sorted(work.counts.items())))
+
+
+STAGE = MapStage(
+    name="ingest", version=1, upstream=(), scope="part", literals=_literals, plan=_plan, run=run
+)
