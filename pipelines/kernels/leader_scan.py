@@ -34,8 +34,12 @@ def leader_scan(
     - the result depends on the order of the documents only: unrelated documents (other components) may be
       scanned in the same call, in any interleaving.
 
+    More documents than fit into memory: scan the first K; then for each later piece scan (kept ones of
+    those K + the piece) and drop what got a leader among the K; repeat with the next K of what is left.
+    Kept documents do not match each other, so this gives the leaders of one scan.
+
     The estimate saves exact comparisons: its standard error at s = .8 and 112 values is .038, so a slack
-    of .15 misses about 1 true match in 20,000. Time is proportional to the candidate pairs between kept
+    of .15 misses 1 true match in 12,500 there and fewer above. Time is proportional to the candidate pairs between kept
     documents and what is undecided when they are reached: linear for duplicates, quadratic for many
     variants of one template that are below the threshold to each other.
 

@@ -84,6 +84,38 @@ def test_equals_a_scan_over_python_sets(documents: Documents, threshold: float, 
     check_guarantees(documents, leader, threshold, slack)
 
 
+def scan_in_blocks(documents: Documents, threshold: float, block: int, piece: int) -> list[int]:
+    """Scan as the docstring of `leader_scan` says for more documents than fit into memory."""
+
+    def scan(numbers: list[int]) -> list[int]:
+        return [numbers[i] for i in leader_scan(*arrays([documents[i] for i in numbers]), threshold)[0]]
+
+    leader: dict[int, int] = {}
+    undecided = list(range(len(documents)))
+    while undecided:
+        first, rest = undecided[:block], undecided[block:]
+        leader |= dict(zip(first, scan(first), strict=True))
+        kept = [i for i in first if leader[i] == i]
+        undecided = []
+        for start in range(0, len(rest), piece):
+            numbers = kept + rest[start : start + piece]
+            for i, of_i in zip(numbers, scan(numbers), strict=True):
+                if i not in leader and of_i in kept:
+                    leader[i] = of_i
+                elif i not in leader:
+                    undecided.append(i)
+    return [leader[i] for i in range(len(documents))]
+
+
+@settings(deadline=None)
+@given(
+    documents=st.lists(DOCUMENT, min_size=1, max_size=20), block=st.integers(1, 6), piece=st.integers(1, 6)
+)
+def test_blocks_give_the_leaders_of_one_scan(documents: Documents, block: int, piece: int) -> None:
+    whole = leader_scan(*arrays(documents), 0.5)[0].tolist()
+    assert scan_in_blocks(documents, 0.5, block, piece) == whole
+
+
 def made_documents(families: int, members: int, seed: int) -> list[str]:
     """Texts in families that differ in 0 to 12 % of their words, in random order."""
     generator = random.Random(seed)
