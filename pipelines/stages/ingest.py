@@ -94,7 +94,9 @@ def _plan(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
 class _Ingest:
     """The state of one task: two tables that grow, and the counts."""
 
-    def __init__(self, context: Context, task: Task, progress: Progress, documents: _Rows, dead: _Rows) -> None:
+    def __init__(
+        self, context: Context, task: Task, progress: Progress, documents: _Rows, dead: _Rows
+    ) -> None:
         self.recipe, self.progress = context.recipe, progress
         self.part, self.source = task.payload["part"], task.payload["source"]
         self.poison = frozenset(map(tuple, task.poison))
@@ -115,7 +117,9 @@ class _Ingest:
             self._account(path, item)
         self.counts["raw_bytes"] += stream.position - stream.origin
         if end is None and (not stream.at_end() or stream.next_segment() is not None):
-            raise StageError(message(path, "reader stopped early", f"byte {stream.position}", "the end of the file"))
+            raise StageError(
+                message(path, "reader stopped early", f"byte {stream.position}", "the end of the file")
+            )
 
     def _items(self, stream: ByteReader, path: str, items: Iterator[Item]) -> Iterator[Item]:
         """Announce every place before it is read: items follow each other without gaps."""
@@ -148,8 +152,7 @@ class _Ingest:
         else:
             self._document(path, record, doc_id, *result)
 
-    def _document(self, path: str, record: Record, doc_id: str, text: str, edits: dict[str, int]) -> None:
-        data = text.encode()
+    def _document(self, path: str, record: Record, doc_id: str, data: bytes, edits: dict[str, int]) -> None:
         row = (
             *(doc_id, record.native_id, self.part, self.row, self.source, path, record.offset),
             *(record.url, record.date, data, record.length, len(data), ids.content_hash(data)),
@@ -181,15 +184,25 @@ class _Ingest:
 
     def _bury(self, path: str, bad: BadRecord, stage: str) -> None:
         raw = bad.raw if self.recipe.limits.keep_dead_letter_bytes else None
-        row = (self.source, path, bad.offset, bad.length, stage, bad.error, bad.message, raw, ids.content_hash(bad.raw))
+        row = (
+            self.source,
+            path,
+            bad.offset,
+            bad.length,
+            stage,
+            bad.error,
+            bad.message,
+            raw,
+            ids.content_hash(bad.raw),
+        )
         self.counts["dead_letters"] += 1
         self.counts[f"dead_letters/{bad.error}"] += 1
         self.counts["dead_letter_bytes"] += bad.length
         self.dead.add(row, len(bad.raw))
 
 
-def _extract_and_clean(record: Record, recipe: Recipe) -> tuple[str, dict[str, int]] | _Failure:
-    """Extract and clean one record.
+def _extract_and_clean(record: Record, recipe: Recipe) -> tuple[bytes, dict[str, int]] | _Failure:
+    """Extract and clean one record; the text as UTF-8, and the edits.
 
     The one broad catch of this stage: extraction runs parsers over hostile bytes, and whatever they raise must
     cost this record only. The fault is recorded with its type, never hidden.
@@ -199,12 +212,13 @@ def _extract_and_clean(record: Record, recipe: Recipe) -> tuple[str, dict[str, i
         text, lost = extract(record, recipe.extract)
         stage = "clean"
         text, edits = clean(text)
+        data = text.encode()
     except ExtractionError as error:
         return _Failure(stage, error.error, str(error))
     except Exception as error:
         what = f"{stage} failed: got {type(error).__name__}: {str(error)[:500]}; expected text"
         return _Failure(stage, f"{stage}_failed", what)
-    return text, {**lost, **edits}
+    return data, {**lost, **edits}
 
 
 def _check_identity(where: str, counts: Counter[str]) -> None:
@@ -247,9 +261,9 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
         _check_identity(f"ingest part {task.key}", work.counts)
     outputs = tuple(writer.output for writer in (documents, dead) if writer.output is not None)
     empty = dict.fromkeys((*_ALWAYS, "dead_letter_bytes", "text_bytes"), 0)
-    return TaskManifest("ingest", task.key, task.fingerprint, outputs, empty | dict(sorted(work.counts.items())))
+    return TaskManifest(
+        "ingest", task.key, task.fingerprint, outputs, empty | dict(sorted(work.counts.items()))
+    )
 
 
-STAGE = MapStage(
-    name="ingest", version=1, upstream=(), scope="part", literals=_literals, plan=_plan, run=run
-)
+STAGE = MapStage(name="ingest", version=1, upstream=(), scope="part", literals=_literals, plan=_plan, run=run)

@@ -1,0 +1,1 @@
+"""Per-document operations: pure functions on records, texts and Arrow columns."""

@@ -1,0 +1,71 @@
+"""Cleaning that every text gets: line ends, control characters, byte order marks, NFC, blank lines.
+
+Nothing else is changed: spaces inside and at the end of lines stay, because code, tables and verse need them.
+Every change is counted by rule.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Vertical tab, form feed and NEL end a line; U+2028 and U+2029 are kept, they are part of running text.
+_LINE_ENDS = re.compile("\r\n|[\r\x0b\x0c\x85]")
+# C0 except tab and line feed, DEL, C1: no meaning in text. Applied after _LINE_ENDS.
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]+")
+_SUSPECT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufeff]")
+_BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
+_BLANK = " \t\n"
+
+
+def clean(text: str) -> tuple[str, dict[str, int]]:
+    """Clean a text.
+
+    Args:
+        text: any text without surrogates.
+
+    Returns:
+        The text in NFC, and how often each rule changed it: `line_ends` (other line ends than "\\n"),
+        `control_characters` (characters removed), `byte_order_marks` (removed), `nfc` (1 if normalisation
+        changed something), `blank_lines` (runs of more than two cut to two), `outer_blank_lines` (characters
+        cut from both ends). Applying it again changes nothing.
+    """
+    edits: dict[str, int] = {}
+    if _SUSPECT.search(text):
+        text = _remove_suspects(text, edits)
+    if not unicodedata.is_normalized("NFC", text):
+        text = unicodedata.normalize("NFC", text)
+        edits["nfc"] = 1
+    start, end = _inner(text)
+    if end - start < len(text):
+        edits["outer_blank_lines"] = len(text) - (end - start)
+        text = text[start:end]
+    if "\n\n" in text or "\n " in text or "\n\t" in text:
+        text, count = _BLANK_LINES.subn("\n\n\n", text)
+        if count:
+            edits["blank_lines"] = count
+    return text, edits
+
+
+def _remove_suspects(text: str, edits: dict[str, int]) -> str:
+    text, count = _LINE_ENDS.subn("\n", text)
+    if count:
+        edits["line_ends"] = count
+    removed = _CONTROL.sub("", text)
+    if len(removed) < len(text):
+        edits["control_characters"] = len(text) - len(removed)
+    marks = removed.count("\ufeff")
+    if marks:
+        edits["byte_order_marks"] = marks
+        removed = removed.replace("\ufeff", "")
+    return removed
+
+
+def _inner(text: str) -> tuple[int, int]:
+    """Return the span of a text without blank lines at its ends (the first line keeps its indentation)."""
+    tail = text.rstrip(_BLANK)
+    if not tail:
+        return (0, 0) if "\n" in text else (0, len(text))
+    line_end = text.find("\n", len(tail))
+    indent = len(tail) - len(tail.lstrip(_BLANK))
+    return tail.rfind("\n", 0, indent) + 1, line_end if line_end >= 0 else len(text)

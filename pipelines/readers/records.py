@@ -1,0 +1,102 @@
+"""What readers yield: records, non-documents and bad records, which tile the bytes of a file.
+
+Offsets and lengths are decompressed bytes. The items of a file follow each other without gap or overlap,
+so their lengths sum exactly to the decompressed bytes of the file. Bytes that could not be decompressed
+have no decompressed length: they count with their *compressed* length, at the place where they lie, and
+the offsets after them go on from there (they stay unique, and the sum stays exact).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from pipelines.contracts.recipe import Fields
+
+if TYPE_CHECKING:
+    from pipelines.readers.stream import ByteReader
+
+RAW_BYTES = 1 << 16  # of a bad record that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One document as it lies in the file.
+
+    Attributes:
+        offset: decompressed byte offset.
+        length: decompressed bytes of the whole record, framing and metadata included.
+        content: the document's own bytes.
+        kind: what the content is, which decides how text is extracted from it.
+        native_id: id in the source, may repeat.
+        url: address, if the source names one.
+        date: date as the source gives it.
+        charset: declared encoding of the content, if there is a declaration outside of it.
+    """
+
+    offset: int
+    length: int
+    content: bytes
+    kind: Literal["html", "wikitext", "text"]
+    native_id: str | None = None
+    url: str | None = None
+    date: str | None = None
+    charset: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NonDocument:
+    """Bytes that are in order but hold no document: a request, a redirect, a blank line, markup."""
+
+    offset: int
+    length: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """Bytes that should have been a record and are not.
+
+    Attributes:
+        offset: decompressed byte offset.
+        length: bytes lost.
+        error: short name of the fault.
+        message: what was found and what was expected.
+        raw: first 64 KiB of what was at hand.
+    """
+
+    offset: int
+    length: int
+    error: str
+    message: str
+    raw: bytes = b""
+
+
+Item = Record | NonDocument | BadRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOptions:
+    """What readers need to know besides the bytes.
+
+    Attributes:
+        max_record_bytes: longer records become bad records and are never held in memory.
+        fields: field mapping of JSON records.
+        start: first byte of the piece (uncompressed JSONL only).
+        end: end of the piece; None for "to the end of the file".
+    """
+
+    max_record_bytes: int = 64_000_000
+    fields: Fields = Fields()
+    start: int = 0
+    end: int | None = None
+
+
+Reader = Callable[["ByteReader", ReadOptions], Iterator[Item]]
+
+
+def too_large(offset: int, length: int, limit: int, raw: bytes) -> BadRecord:
+    """Make the bad record of a record beyond `limits.max_record_mb`."""
+    text = f"record too large: got {length} bytes; expected at most {limit} (limits.max_record_mb = {limit / 1e6:g})"
+    return BadRecord(offset, length, "too_large", text, raw[:RAW_BYTES])
