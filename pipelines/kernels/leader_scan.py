@@ -220,7 +220,7 @@ def jaccard_pairs(
     n = len(offsets) - 1
     if len(left) != len(right):
         raise ValueError(f"jaccard_pairs: lengths differ: got {len(left)} and {len(right)}; expected pairs")
-    if len(left) and not (0 <= min(left.min(), right.min()) and max(left.max(), right.max()) < n):
+    if len(left) and not (min(left.min(), right.min()) >= 0 and max(left.max(), right.max()) < n):
         raise IndexError(f"jaccard_pairs: no such document: got numbers outside [0, {n}); expected documents")
     similarity = np.empty(len(left), np.float64)
     _jaccard_pairs(

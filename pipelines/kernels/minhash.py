@@ -1,8 +1,8 @@
-"""Word n-gram shingles of a text column, their MinHash signatures and their 64-bit hashes.
+r"""Word n-gram shingles of a text column, their MinHash signatures and their 64-bit hashes.
 
 The definition is plain Python, and the results are bit-identical to it:
 
-    words    = re.findall(r"\\w+", text.lower())
+    words    = re.findall(r"\w+", text.lower())
     shingles = {" ".join(words[i : i + n])}       (0 < words < n: one shingle of all words)
     MinHash(num_perm, seed, hashfunc=xxhash.xxh32_intdigest, scheme="affine32") of datasketch 2.0
 
@@ -25,7 +25,7 @@ from numba import int64, njit, uint8, uint32
 from pipelines.kernels.arrow_strings import StringBuffers, string_buffers
 from pipelines.kernels.compile import KERNEL
 from pipelines.kernels.hashing import fmix32, xxh32, xxh64
-from pipelines.kernels.unicode_tables import decode_utf8, word_table
+from pipelines.kernels.unicode_tables import decode_utf8, put_utf8, word_table
 
 EMPTY: Final = np.uint32(0xFFFFFFFF)
 """Every value of the signature of a document without words."""
@@ -180,28 +180,6 @@ def _find_context_letters(data: np.ndarray, offsets: np.ndarray, found: np.ndarr
 
 
 @njit(**KERNEL)
-def _put_utf8(point: int, out: np.ndarray, end: int) -> int:
-    """Append a code point as UTF-8; return the new end."""
-    if point < 0x80:
-        out[end] = uint8(point)
-        return end + 1
-    if point < 0x800:
-        out[end] = uint8(0xC0 | (point >> 6))
-        out[end + 1] = uint8(0x80 | (point & 0x3F))
-        return end + 2
-    if point < 0x10000:
-        out[end] = uint8(0xE0 | (point >> 12))
-        out[end + 1] = uint8(0x80 | ((point >> 6) & 0x3F))
-        out[end + 2] = uint8(0x80 | (point & 0x3F))
-        return end + 3
-    out[end] = uint8(0xF0 | (point >> 18))
-    out[end + 1] = uint8(0x80 | ((point >> 12) & 0x3F))
-    out[end + 2] = uint8(0x80 | ((point >> 6) & 0x3F))
-    out[end + 3] = uint8(0x80 | (point & 0x3F))
-    return end + 4
-
-
-@njit(**KERNEL)
 def _join_words(
     data: np.ndarray, start: int, end: int, table: np.ndarray, out: np.ndarray, word_ends: np.ndarray
 ) -> int:
@@ -228,7 +206,7 @@ def _join_words(
             entry = table[point]
             is_word = int64(entry >> uint32(24))
             if is_word:
-                o = _put_utf8(int64(entry & uint32(0xFFFFFF)), out, o)
+                o = put_utf8(int64(entry & uint32(0xFFFFFF)), out, o)
             else:
                 out[o] = _SPACE
                 word_ends[n_words] = o

@@ -14,7 +14,7 @@ import functools
 from typing import Final
 
 import numpy as np
-from numba import njit, uint32
+from numba import njit, uint8, uint32
 
 from pipelines.kernels.compile import INLINE
 
@@ -63,13 +63,35 @@ def decode_utf8(data: np.ndarray, start: int) -> tuple[int, int]:
     return ((b0 & uint32(7)) << uint32(18)) | (b1 << uint32(12)) | (b2 << uint32(6)) | b3, 4
 
 
+@njit(**INLINE)
+def put_utf8(point: int, out: np.ndarray, end: int) -> int:
+    """Write a code point as UTF-8 at `out[end:]` (uint8); return the new end."""
+    if point < 0x80:
+        out[end] = uint8(point)
+        return end + 1
+    if point < 0x800:
+        out[end] = uint8(0xC0 | (point >> 6))
+        out[end + 1] = uint8(0x80 | (point & 0x3F))
+        return end + 2
+    if point < 0x10000:
+        out[end] = uint8(0xE0 | (point >> 12))
+        out[end + 1] = uint8(0x80 | ((point >> 6) & 0x3F))
+        out[end + 2] = uint8(0x80 | (point & 0x3F))
+        return end + 3
+    out[end] = uint8(0xF0 | (point >> 18))
+    out[end + 1] = uint8(0x80 | ((point >> 12) & 0x3F))
+    out[end + 2] = uint8(0x80 | ((point >> 6) & 0x3F))
+    out[end + 3] = uint8(0x80 | (point & 0x3F))
+    return end + 4
+
+
 def _characters() -> np.ndarray:
     """Return every code point as a one-character string, `<U1 [0x110000]`."""
     return np.arange(_CODE_POINTS, dtype="<u4").view("<U1")
 
 
 def _word_characters() -> np.ndarray:
-    """Return what `\\w` matches, bool `[0x110000]`; `re` defines it as isalnum or "_"."""
+    r"""Return what `\w` matches, bool `[0x110000]`; `re` defines it as isalnum or "_"."""
     is_word = np.strings.isalnum(_characters())
     is_word[ord("_")] = True
     return is_word
@@ -91,7 +113,7 @@ def _lower() -> np.ndarray:
 
 @functools.cache
 def word_table() -> np.ndarray:
-    """Return the table that lower-cases and finds words, as `re.findall(r"\\w+", text.lower())` does.
+    r"""Return the table that lower-cases and finds words, as `re.findall(r"\w+", text.lower())` does.
 
     Returns:
         `uint32 [TABLE_SIZE]`, read-only: the low 24 bits are the lower-cased code point, or 32 (a space) for

@@ -132,7 +132,7 @@ def made_documents(families: int, members: int, seed: int) -> list[str]:
 
 
 def test_real_signatures_and_order_alone_decides() -> None:
-    texts = made_documents(60, 8, seed=2)
+    texts = made_documents(40, 8, seed=2)
 
     def scan(chosen: list[str]) -> tuple[np.ndarray, np.ndarray, Documents]:
         column = pa.array(chosen)
@@ -149,18 +149,18 @@ def test_real_signatures_and_order_alone_decides() -> None:
     assert leader.tolist() == expected_leader
     assert similarity.tolist() == expected_similarity
     check_guarantees(documents, leader, 0.8, 0.15)
-    assert 100 < (leader != np.arange(len(texts))).sum() < 420
+    assert 60 < (leader != np.arange(len(texts))).sum() < 270
 
     # interleaved with unrelated documents, in the same order among themselves: the same leaders
     unrelated = made_documents(40, 2, seed=99)
     generator = random.Random(5)
-    places = sorted(generator.sample(range(len(texts) + len(unrelated)), len(texts)))
-    mixed: list[str] = []
+    total = len(texts) + len(unrelated)
+    is_ours = np.isin(np.arange(total), generator.sample(range(total), len(texts)))
+    places = np.flatnonzero(is_ours)
     ours, others = iter(texts), iter(unrelated)
-    for i in range(len(texts) + len(unrelated)):
-        mixed.append(next(ours) if i in set(places) else next(others))
+    mixed = [next(ours) if ours_here else next(others) for ours_here in is_ours]
     mixed_leader, mixed_similarity, _ = scan(mixed)
-    np.testing.assert_array_equal(mixed_leader[places], np.array(places)[leader])
+    np.testing.assert_array_equal(mixed_leader[places], places[leader])
     np.testing.assert_array_equal(mixed_similarity[places], similarity)
 
 

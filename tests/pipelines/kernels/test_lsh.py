@@ -107,7 +107,8 @@ def test_star_edges(entries: list[tuple[int, int]], shuffle: object) -> None:
     again = star_edges(
         *(np.array(column, np.uint64) for column in ([k for k, _ in entries], [v for _, v in entries]))
     )
-    assert (again[0] == least).all() and (again[1] == other).all()
+    assert (again[0] == least).all()
+    assert (again[1] == other).all()
 
 
 def components(edges: list[tuple[int, int]]) -> np.ndarray:

@@ -92,3 +92,17 @@ def test_decode_utf8_walks_every_code_point() -> None:
     encoded = "".join(map(chr, CODE_POINTS)).encode()
     data = np.frombuffer(encoded + b"\0" * 4, np.uint8)
     assert walk(data, np.array(CODE_POINTS)) == len(encoded)
+
+
+def test_put_utf8_writes_every_code_point() -> None:
+    @njit
+    def write(points: np.ndarray, out: np.ndarray) -> int:
+        end = 0
+        for point in points:
+            end = tables.put_utf8(point, out, end)
+        return end
+
+    encoded = "".join(map(chr, CODE_POINTS)).encode()
+    out = np.zeros(len(encoded) + 4, np.uint8)
+    assert write(np.array(CODE_POINTS), out) == len(encoded)
+    assert out[: len(encoded)].tobytes() == encoded
