@@ -1,0 +1,1 @@
+"""Training of proxies: one process per core, resumable to bit-equal weights."""

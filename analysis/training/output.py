@@ -1,0 +1,92 @@
+"""The files of one run; `run.json` is written last and is the commit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from analysis.models import Proxy
+from pipelines.contracts import storage
+
+if TYPE_CHECKING:
+    from analysis.training.probe import Numerics
+    from analysis.training.trainer import TokenStream
+
+CURVE_POINTS = 64
+"""Points of a stored loss curve; each is the mean of the steps since the one before."""
+
+
+@dataclass(frozen=True)
+class RunOutput:
+    """Writes into the folder of a run; the folder's name is the run's id."""
+
+    folder: Path
+    labels: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def run_id(self) -> str:
+        """Name of the run."""
+        return self.folder.name
+
+    def write_part(self, name: str, table: pa.Table) -> None:
+        """Keep scores of the middle of a run until its end (a resumed run writes the same bytes again)."""
+        self._write(f"part-{name}.parquet", table)
+
+    def write_scores(self, parts: Sequence[str], last: pa.Table) -> None:
+        """Write `scores.parquet`: the parts, then the final scores."""
+        paths = [self.folder / f"part-{name}.parquet" for name in parts]
+        tables = [pq.read_table(path) for path in paths]
+        self._write("scores.parquet", self._labelled(pa.concat_tables([*tables, last])))
+        for path in paths:
+            path.unlink()
+
+    def write_items(self, table: pa.Table) -> None:
+        """Write `item_scores.parquet`."""
+        self._write("item_scores.parquet", self._labelled(table))
+
+    def write_curve(self, losses: np.ndarray, proxy: Proxy) -> None:
+        """Write `curves.parquet` from the [steps] losses."""
+        stops = np.unique(np.linspace(0, len(losses), CURVE_POINTS + 1).round().astype(np.int64))
+        means = [losses[a:b].mean() for a, b in zip(stops[:-1], stops[1:], strict=True)]
+        columns = {
+            "step": pa.array(stops[1:], pa.int64()),
+            "train_tokens": pa.array(stops[1:] * proxy.batch * proxy.context, pa.int64()),
+            "train_loss_nats": pa.array(means, pa.float64()),
+        }
+        self._write("curves.parquet", self._labelled(pa.table(columns)))
+
+    def finish(
+        self, proxy: Proxy, numerics: Numerics, outcome: str, stream: TokenStream, **facts: Any
+    ) -> dict[str, Any]:
+        """Write `run.json` and return what is in it."""
+        record = {
+            "run_id": self.run_id,
+            **self.labels,
+            "outcome": outcome,
+            "proxy": proxy.model_dump(mode="json"),
+            "proxy_id": proxy.proxy_id,
+            **facts,
+            "device": numerics.device,
+            "dtype": numerics.dtype,
+            "compiled": numerics.compiled,
+            "torch": torch.__version__,
+            "drawn": stream.drawn(),
+        }
+        with storage.atomic_write(str(self.folder / "run.json")) as file:
+            file.write(json.dumps(record, indent=1, allow_nan=False).encode())
+        return record
+
+    def _labelled(self, table: pa.Table) -> pa.Table:
+        return table.add_column(0, "run_id", pa.array([self.run_id] * len(table), pa.string()))
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        with storage.atomic_write(str(self.folder / name)) as file:
+            pq.write_table(table, file, compression="zstd")

@@ -1,0 +1,240 @@
+"""How a proxy is computed on this machine: device, number type and compilation, chosen by a short trial.
+
+On CPUs without bf16 units, bf16 is three times slower than fp32; with them it is up to three times
+faster. So it is measured: eager fp32 and bf16 first (no compiler needed), then the compiled ones that
+can win. bf16 is taken only if it is faster by 10 % *and* trains to the same loss.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from analysis.models import Proxy
+from analysis.models.llama import Llama, initialise
+from analysis.training.optimizer import build_optimizer
+from pipelines.contracts import storage
+from pipelines.contracts.ids import fingerprint
+
+TRIAL_S = 0.6
+AGREEMENT_STEPS = 60
+AGREEMENT_NATS = 0.02
+"""Largest difference of the mean loss of the last 10 of 60 steps between bf16 and fp32."""
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """How a run is computed. Recorded with each run; runs that are compared must share it."""
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One measured way to compute."""
+
+    numerics: Numerics
+    tokens_per_s: float
+    note: str = ""
+
+
+class Engine:
+    """A model with its training and scoring functions, compiled at most once per process.
+
+    Args:
+        proxy: what is trained.
+        numerics: how it is computed.
+    """
+
+    def __init__(self, proxy: Proxy, numerics: Numerics) -> None:
+        self.numerics = numerics
+        self.model = Llama(proxy).to(numerics.device)
+        low = numerics.dtype == "bfloat16"
+        kind = torch.device(numerics.device).type
+
+        def mean_nats(rows: torch.Tensor) -> torch.Tensor:
+            with torch.autocast(kind, torch.bfloat16, enabled=low):
+                return self.model.nats(rows).mean()
+
+        self.mean_nats = torch.compile(mean_nats, dynamic=False) if numerics.compiled else mean_nats
+        # Held-out text is always scored in fp32: sums of nats must not depend on what training could afford.
+        self.rows_nats = (
+            torch.compile(self.model.nats, dynamic=False) if numerics.compiled else self.model.nats
+        )
+
+    def step(self, optimizer: torch.optim.Optimizer, rows: torch.Tensor, clip: float) -> torch.Tensor:
+        """Train on one batch, [batch, context + 1] int64; return its mean nats per token before the step."""
+        loss = self.mean_nats(rows)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
+        optimizer.step()
+        return loss.detach()
+
+
+def gemm_rate_gflops(dtype: str = "float32", seconds: float = 0.5, size: int = 1024) -> float:
+    """Measure the matrix product rate of this process, in GFLOP per CPU second.
+
+    Args:
+        dtype: "float32" or "bfloat16".
+        seconds: how long to measure.
+        size: rows and columns of the square matrices.
+    """
+    kind = getattr(torch, dtype)
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(size, size, generator=generator).to(kind) for _ in range(2))
+    out = torch.empty(size, size, dtype=kind)
+    torch.mm(a, b, out=out)
+    products, start = 0, time.process_time()
+    while time.process_time() - start < seconds:
+        torch.mm(a, b, out=out)
+        products += 1
+    return 2 * size**3 * products / (time.process_time() - start) / 1e9
+
+
+def choose_numerics(proxy: Proxy, cache: Path, device: str = "auto") -> Numerics:
+    """Return how to compute a proxy here, from the cache or by trials.
+
+    Args:
+        proxy: the model; its `dtype` and `compile` are taken as they are unless "auto".
+        cache: folder of the answers, one JSON per (machine, torch, proxy).
+        device: "cpu", "cuda", or "auto" for CUDA where there is one.
+    """
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if proxy.model == "ngram":
+        return Numerics()
+    if proxy.dtype != "auto" and proxy.compile != "auto":
+        return Numerics(device, proxy.dtype, proxy.compile == "on")
+    key = fingerprint(machine(device), torch.__version__, torch.get_num_threads(), proxy.canonical)
+    path = cache / f"numerics-{key}.json"
+    if path.exists():
+        return Numerics(**json.loads(path.read_text())["chosen"])
+    trials = run_trials(proxy, device)
+    chosen = max(trials, key=lambda trial: trial.tokens_per_s).numerics
+    if chosen.compiled:
+        _warm_up_scoring(proxy, chosen)
+    with storage.atomic_write(str(path)) as file:
+        answer = {"chosen": asdict(chosen), "machine": machine(device), "trials": [asdict(t) for t in trials]}
+        file.write(json.dumps(answer, indent=1).encode())
+    return chosen
+
+
+def run_trials(proxy: Proxy, device: str) -> list[Trial]:
+    """Measure the ways to compute that are worth it; one that must not be chosen has rate 0 and a note."""
+    dtypes = ("float32", "bfloat16") if proxy.dtype == "auto" else (proxy.dtype,)
+    trials = []
+    if proxy.compile != "on":
+        trials = [_trial(proxy, Numerics(device, dtype, False)) for dtype in dtypes]
+    if proxy.compile != "off":
+        worth = dtypes
+        if len(trials) == 2 and trials[1].tokens_per_s < 0.8 * trials[0].tokens_per_s:
+            worth = ("float32",)  # compilation removes overheads, it does not make bf16 products fast
+        trials += [_trial(proxy, Numerics(device, dtype, True)) for dtype in worth]
+    return [_checked(trial, trials, proxy) for trial in trials]
+
+
+def machine(device: str) -> str:
+    """Describe what the speed depends on: processor with its vector instructions, or the GPU."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{platform.machine()} {_processor()} {torch.backends.cpu.get_cpu_capability()} x{os.cpu_count()}"
+
+
+def _processor() -> str:
+    """Return model and bf16 flags of the processor where the system tells (Linux)."""
+    info = Path("/proc/cpuinfo")
+    if not info.exists():
+        return platform.processor()
+    fields = dict(
+        (part.strip() for part in line.split(":", 1))
+        for line in info.read_text().split("\n\n")[0].splitlines()
+    )
+    flags = [f for f in ("avx512_bf16", "amx_bf16") if f in fields.get("flags", "").split()]
+    return " ".join(
+        [fields.get("model name", "?"), fields.get("cpu family", "?"), fields.get("model", "?"), *flags]
+    )
+
+
+def _trial(proxy: Proxy, numerics: Numerics) -> Trial:
+    """Time training steps on random tokens after a warm-up (which compiles)."""
+    try:
+        engine = Engine(proxy, numerics)
+        run = _Steps(engine, proxy)
+        run.take(2)
+    except _compiler_errors() as error:  # no C++ compiler, or one that fails: eager still works
+        return Trial(numerics, 0.0, f"not compiled: {str(error).splitlines()[0]}")
+    steps, start = 0, time.perf_counter()
+    while time.perf_counter() - start < TRIAL_S:
+        run.take(4)
+        steps += 4
+    return Trial(numerics, steps * proxy.batch * proxy.context / (time.perf_counter() - start))
+
+
+def _warm_up_scoring(proxy: Proxy, numerics: Numerics) -> None:
+    """Compile the scoring function once, so that the workers find it in the compiler's cache on disk."""
+    rows = torch.zeros((proxy.batch, proxy.context + 1), dtype=torch.int64, device=numerics.device)
+    with torch.no_grad():
+        Engine(proxy, numerics).rows_nats(rows)
+
+
+def _checked(trial: Trial, trials: list[Trial], proxy: Proxy) -> Trial:
+    """Rule out bf16 that is not clearly faster, or does not train to the loss of fp32."""
+    if trial.numerics.dtype != "bfloat16" or proxy.dtype != "auto" or trial.tokens_per_s == 0:
+        return trial
+    best = max((t.tokens_per_s for t in trials if t.numerics.dtype == "float32"), default=0.0)
+    if trial.tokens_per_s < 1.1 * best:
+        return Trial(
+            trial.numerics, 0.0, f"{trial.tokens_per_s:.0f} tokens/s is not 10 % more than fp32's {best:.0f}"
+        )
+    losses = []
+    for dtype in ("float32", "bfloat16"):
+        numerics = Numerics(trial.numerics.device, dtype, trial.numerics.compiled)
+        run = _Steps(Engine(proxy, numerics), proxy)
+        losses.append(run.take(AGREEMENT_STEPS)[-10:].mean().item())
+    gap = abs(losses[1] - losses[0])
+    if not gap <= AGREEMENT_NATS:
+        return Trial(trial.numerics, 0.0, f"loss {losses[1]:.4f} against fp32's {losses[0]:.4f}")
+    return Trial(trial.numerics, trial.tokens_per_s, f"loss differs from fp32 by {gap:.4f} nats")
+
+
+class _Steps:
+    """Training steps on a learnable stream: Zipf-distributed tokens, each followed by a fixed one half the time."""
+
+    def __init__(self, engine: Engine, proxy: Proxy) -> None:
+        self._engine, self._proxy = engine, proxy
+        initialise(engine.model, 0)
+        self._optimizer = build_optimizer(engine.model, proxy)
+        self._generator = torch.Generator().manual_seed(0)
+        self._weights = 1.0 / torch.arange(1, proxy.vocab_size + 1)
+        self._next = torch.randperm(proxy.vocab_size, generator=self._generator)
+
+    def take(self, steps: int) -> torch.Tensor:
+        """Train; return [steps] losses in nats per token."""
+        shape = (self._proxy.batch, self._proxy.context + 1)
+        losses = []
+        for _ in range(steps):
+            draws = torch.multinomial(self._weights, shape[0] * shape[1], True, generator=self._generator)
+            rows = draws.view(shape)
+            follow = torch.rand(shape, generator=self._generator)[:, 1:] < 0.5
+            rows[:, 1:] = torch.where(follow, self._next[rows[:, :-1]], rows[:, 1:])
+            losses.append(
+                self._engine.step(self._optimizer, rows.to(self._engine.numerics.device), self._proxy.clip)
+            )
+        return torch.stack(losses).cpu()
+
+
+def _compiler_errors() -> tuple[type[Exception], ...]:
+    """Return what torch raises when generated code cannot be built (its module is slow to import)."""
+    from torch._dynamo.exc import BackendCompilerFailed
+    from torch._inductor.exc import InductorError, InvalidCxxCompiler
+
+    return (BackendCompilerFailed, InductorError, InvalidCxxCompiler)
