@@ -49,6 +49,7 @@ _QUOTES = re.compile(r"'{2,}")
 _HEADING = re.compile(r"(={1,6})[ \t]*(.+?)[ \t]*\1[ \t]*$")
 _LIST_MARK = re.compile(r"([*#:;]+)[ \t]*")
 _EMPTY_PARENTHESES = re.compile(r"[ \t]?[(（][\s,;:/，；：、]*[)）]")
+_PARENTHESIS_START = re.compile(r"([(（])[\s,;:，；：、]+")
 _LANGUAGE_LINK = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:\S")
 
 
@@ -60,7 +61,7 @@ def plain_text(wikitext: str) -> str:
 
     Returns:
         Text without templates, tables, references, files, categories, tags and other markup. Entities are
-        resolved. Blank lines are left to cleaning.
+        resolved.
     """
     text = _drop_tagged(wikitext)
     text = _PARAMETER.sub("", text)
@@ -71,7 +72,7 @@ def plain_text(wikitext: str) -> str:
     text = _TAG.sub("", text)
     text = _MAGIC_WORD.sub("", _QUOTES.sub("", text))
     text = _lines(text)
-    text = _EMPTY_PARENTHESES.sub("", html.unescape(text))
+    text = _PARENTHESIS_START.sub(r"\1", _EMPTY_PARENTHESES.sub("", html.unescape(text)))
     return text.translate(_RESTORE) if _RESTORED.search(text) else text
 
 
@@ -206,5 +207,5 @@ def _lines(text: str) -> str:
             for _, title in waiting:
                 out.extend(("", title, ""))
             waiting = []
-        out.append(line)
-    return "\n".join(out)
+        out.append(line.strip())
+    return "\n".join(line for at, line in enumerate(out) if line or (at and out[at - 1])).strip("\n")
