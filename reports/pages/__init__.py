@@ -1,0 +1,19 @@
+"""The sections of the report, in their order; each module has `page(con) -> Page`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from reports.blocks import Page
+from reports.pages import curation, duplicates, languages, overview
+
+if TYPE_CHECKING:
+    import duckdb
+
+PAGES: tuple[Callable[[duckdb.DuckDBPyConnection], Page], ...] = (
+    overview.page,
+    curation.page,
+    duplicates.page,
+    languages.page,
+)

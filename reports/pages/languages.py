@@ -1,0 +1,50 @@
+"""Languages of the documents, by source, before and after the decisions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports.blocks import Block, Column, Page, Prose, Row, Spec, figure, query
+from reports.charts import colours, stacked_bars
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SHOWN_LANGUAGES = 15
+
+
+def page(con: duckdb.DuckDBPyConnection) -> Page:
+    """Make the page."""
+    sources = [row["source"] for row in query(con, "SELECT source FROM sources ORDER BY position")]
+
+    def draw(rows: tuple[Row, ...]) -> tuple[Spec, ...]:
+        shown = list(dict.fromkeys(row["lang"] for row in rows))[:_SHOWN_LANGUAGES]
+        drawn = [row for row in rows if row["lang"] in shown]
+        palette = colours(sources)
+        return (
+            stacked_bars(drawn, "lang", "text_bytes", "source", palette, "text bytes read"),
+            stacked_bars(drawn, "lang", "kept_bytes", "source", palette, "text bytes kept"),
+        )
+
+    found: Block = figure(
+        con,
+        "languages-table",
+        "Languages by source",
+        "Text by most likely language and source, as read and as kept; the fifteen languages with most text are drawn.",
+        "SELECT l.*, sum(text_bytes) OVER (PARTITION BY lang) AS all_bytes FROM languages l JOIN sources s USING (source)\n"
+        "ORDER BY all_bytes DESC, lang, s.position",
+        (
+            Column("lang", "language"),
+            Column("source", "source"),
+            Column("documents", "documents", "count"),
+            Column("kept_documents", "kept", "count"),
+            Column("text_bytes", "text", "bytes"),
+            Column("kept_bytes", "kept text", "bytes"),
+            Column("mean_score", "mean score", "number"),
+        ),
+        draw,
+    )
+    intro = Prose(
+        "The language of a document is the most likely label of the lid.176 model; und means that nothing is known."
+    )
+    return Page("languages", "Languages", (intro, found))

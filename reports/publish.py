@@ -1,0 +1,119 @@
+"""Publish a snapshot: all tables of a workspace, with comments and views, in one DuckDB file.
+
+Readers hold a file open while a writer works, so a snapshot is a new file under a new number; it is
+built under a temporary name, renamed, and only then does `CURRENT` name it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.contracts import storage
+from pipelines.contracts.errors import InputError, message
+from reports.catalogue import Catalogue, open_catalogue
+from reports.load import load_curation, load_manifests, load_shards
+
+if TYPE_CHECKING:
+    import duckdb
+
+KEPT_SNAPSHOTS = 5
+STORAGE_VERSION = "v1.5.0"  # the default of DuckDB 2.0 cannot be read by any older client
+_HERE = Path(__file__).parent
+_SNAPSHOT = re.compile(r"mixtrace-(\d{6})\.duckdb")
+
+
+def publish(workspace: Path) -> Path:
+    """Build the next snapshot of a workspace and point `CURRENT` at it.
+
+    Args:
+        workspace: root of the workspace, on local disk.
+
+    Returns:
+        The new file, `reports/mixtrace-<number>.duckdb`.
+
+    Raises:
+        InputError: if the folder is not a workspace or lacks a file that a manifest lists.
+    """
+    catalogue = open_catalogue(workspace)
+    folder = catalogue.workspace / "reports"
+    folder.mkdir(exist_ok=True)
+    storage.remove_temporaries(str(folder))
+    final = folder / f"mixtrace-{max(snapshots(folder), default=0) + 1:06d}.duckdb"
+    temporary = folder / f"{storage.TEMPORARY}{final.name}"
+    try:
+        build(catalogue, temporary)
+        os.replace(temporary, final)
+    finally:
+        temporary.unlink(missing_ok=True)
+    storage.write_bytes(str(folder / "CURRENT"), f"{final.name}\n".encode())
+    for _, path in sorted(snapshots(folder).items())[:-KEPT_SNAPSHOTS]:
+        path.unlink()
+    return final
+
+
+def build(catalogue: Catalogue, path: Path) -> None:
+    """Write all tables and views of a workspace into a new database file."""
+    import duckdb
+
+    with contextlib.closing(duckdb.connect(":memory:", config={"threads": "2"})) as con:
+        con.execute(
+            f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS snapshot (STORAGE_VERSION '{STORAGE_VERSION}')"
+        )
+        con.execute("USE snapshot")
+        run_sql(con, _HERE / "schema")
+        load_manifests(con, catalogue)
+        load_curation(con, catalogue)
+        load_shards(con, catalogue)
+        run_sql(con, _HERE / "views")
+        con.execute("USE memory")
+        con.execute("DETACH snapshot")  # checkpoints: the file is whole and needs no log
+
+
+def run_sql(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Run the numbered SQL files of a folder, in the order of their names."""
+    for path in sorted(folder.glob("*.sql")):
+        con.execute(path.read_text(encoding="utf-8"))
+
+
+def snapshots(folder: Path) -> dict[int, Path]:
+    """Return the snapshots of a reports folder by number."""
+    found = {}
+    for path in folder.glob("mixtrace-*.duckdb"):
+        if match := _SNAPSHOT.fullmatch(path.name):
+            found[int(match[1])] = path
+    return found
+
+
+def current_snapshot(workspace: Path) -> Path:
+    """Return the snapshot that `CURRENT` names.
+
+    Raises:
+        InputError: if there is none.
+    """
+    pointer = workspace / "reports" / "CURRENT"
+    if not pointer.is_file():
+        raise InputError(
+            message(
+                str(pointer),
+                "no snapshot",
+                "no CURRENT file",
+                "a published snapshot",
+                "Run `mixtrace report build`.",
+            )
+        )
+    return pointer.parent / pointer.read_text(encoding="utf-8").strip()
+
+
+@contextlib.contextmanager
+def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a snapshot for reading; nothing outside of the file can be reached through the connection."""
+    import duckdb
+
+    config = {"enable_external_access": "false", "lock_configuration": "true", "threads": "2"}
+    with contextlib.closing(duckdb.connect(str(path), read_only=True, config=config)) as con:
+        yield con
