@@ -6,6 +6,7 @@ machine. A package that is in the cache is never fetched again, and a download t
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -103,6 +104,7 @@ def run_client(command: list[str], folder: Path) -> str:
         done = subprocess.run(
             command,
             cwd=folder,
+            env=os.environ | {"LC_ALL": "C.UTF-8"},  # apt's words are read below
             capture_output=True,
             text=True,
             errors="replace",
@@ -133,14 +135,26 @@ def _apt_command(package: Package) -> list[str]:
     if not _has_candidate(package.name):
         if os.geteuid() != 0:
             raise SourceUnavailable(f"apt knows no {package.name}, and `apt-get update` needs root")
-        run_client(["apt-get", "update", "-qq"], Path.cwd())
+        failure = _update_lists()
+        if failure:
+            raise SourceUnavailable(f"apt knows no {package.name}: {failure}")
         if not _has_candidate(package.name):
             raise SourceUnavailable(f"apt knows no {package.name}, even after `apt-get update`")
     return ["apt-get", "download", package.name]
 
 
+@functools.cache
+def _update_lists() -> str | None:
+    """Fetch apt's package lists, once per process (a dead network would cost minutes per package); the failure."""
+    try:
+        run_client(["apt-get", "update", "-qq"], Path.cwd())
+    except SourceUnavailable as error:
+        return str(error)
+    return None
+
+
 def _has_candidate(name: str) -> bool:
-    policy = run_client(["env", "LC_ALL=C", "apt-cache", "policy", name], Path.cwd())
+    policy = run_client(["apt-cache", "policy", name], Path.cwd())
     candidates = [line.split(":", 1)[1].strip() for line in policy.splitlines() if "Candidate:" in line]
     return bool(candidates) and candidates[0] != "(none)"
 

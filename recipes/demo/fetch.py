@@ -18,12 +18,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script from a checkout
 
-from pipelines.contracts.errors import InputError, MixtraceError  # noqa: E402
-from recipes.demo import downloads, sources  # noqa: E402
-from recipes.demo.downloads import SourceUnavailable  # noqa: E402
-from recipes.demo.sources import Source  # noqa: E402
+from pipelines.contracts.errors import InputError, MixtraceError
+from recipes.demo import downloads, sources
+from recipes.demo.downloads import SourceUnavailable
+from recipes.demo.sources import Source
 
-BUILD_VERSION = 1  # raise it when a builder writes other bytes, so that finished sources are built again
+BUILD_VERSION = 2  # raise it when a builder writes other bytes, so that finished sources are built again
 MIN_TEXT_BYTES = 35_000_000
 RICH_TEXT_BYTES = 60_000_000
 MB = 1e6

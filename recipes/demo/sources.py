@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import re
 import sysconfig
 from collections.abc import Callable, Mapping
@@ -20,7 +21,7 @@ from recipes.demo.texts import (
 )
 from recipes.demo.warc_writer import Page, write_warc
 
-GUIDE_LANGUAGES = ("de", "en", "es", "fr", "ja", "ko", "ru", "vi", "zh_CN")
+GUIDE_LANGUAGES = ("cs", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pt", "ru", "sv", "vi", "zh_CN")
 _CODE_SKIPPED = {
     "site-packages",
     "dist-packages",
@@ -106,8 +107,6 @@ def build_pages(archives: tuple[Path, ...], out: Path, budget_bytes: float) -> B
 
 def build_wiki(archives: tuple[Path, ...], out: Path, _budget_bytes: float) -> Built:
     """MediaWiki dumps as they are. The package's third dump (Bulgarian) is UTF-16, which the reader does not read."""
-    import bz2
-
     members = read_members(archives[0], lambda name: "/enwiki" in name and name.endswith(".bz2"))
     folder = _folder(out / "wiki")
     documents = text_bytes = 0
@@ -253,7 +252,7 @@ PIP_SOURCES = (
 )
 RICH_SOURCES = (
     Source("web-help", "warc", "web/help-*.warc.gz", "MPL-2.0", _HELP, 10_000_000, build_help),
-    Source("web-guide", "warc", "web/guide-*.warc.gz", "GPL-2", _GUIDE, 9_000_000, build_guide),
+    Source("web-guide", "warc", "web/guide-*.warc.gz", "GPL-2", _GUIDE, 12_000_000, build_guide),
     Source(
         "anarchism",
         "warc",
