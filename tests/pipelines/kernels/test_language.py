@@ -91,6 +91,7 @@ def test_nothing_known_is_und(identifier: LanguageIdentifier) -> None:
     assert len(identifier.predict(pa.array([], pa.string()))[0]) == 0
 
 
+@settings(deadline=None)
 @given(st.floats(-600, 600), st.floats(1e-6, 2.0))
 def test_exp_and_log_are_accurate(x: float, y: float) -> None:
     assert exp_ieee(x) == pytest.approx(math.exp(x), rel=1e-14)
