@@ -6,6 +6,7 @@ process-wide counter, and the same database must give the same page.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import altair as alt
@@ -18,8 +19,7 @@ KEPT = "#009E73"
 OTHER = "#B8BEC6"
 UNDETERMINED = "#E3E6EA"
 _MORE = ("#5B6C8F", "#A67C00", "#7FC8AE", "#8E5A7A", "#2A9FD6", "#8C3B00", "#A89F1A", "#6B7280")
-_BAR_STEP = 34
-_TALLEST_FACET = 12
+_BAR_STEP_PX = 34
 
 THEME: Spec = {
     "font": "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif",
@@ -53,12 +53,10 @@ def outcome_colours(outcomes: Sequence[str]) -> dict[str, str]:
     return {name: {"kept": KEPT, "other reasons": OTHER}.get(name) or chosen[name] for name in outcomes}
 
 
-def finish(chart: alt.Chart | alt.LayerChart, height: int | alt.Step) -> Spec:
-    """Make a specification that fills its container's width."""
-    sized = chart.properties(
-        width="container", height=height, autosize=alt.AutoSizeParams(type="fit-x", contains="padding")
-    )
-    return sized.to_dict()
+def finish(chart: alt.Chart | alt.LayerChart, height_px: int) -> Spec:
+    """Make a specification that fills its container's width and has a fixed height (no legend, no axis)."""
+    fitted = alt.AutoSizeParams(type="fit-x", contains="padding")
+    return chart.properties(width="container", height=height_px, autosize=fitted).to_dict()
 
 
 def rows_data(rows: Sequence[Row]) -> alt.Data:
@@ -115,7 +113,7 @@ def stacked_bars(
             ],
         )
     )
-    return finish(chart, alt.Step(_BAR_STEP))
+    return finish(chart, _BAR_STEP_PX * len(order))
 
 
 def bars(
@@ -148,4 +146,140 @@ def bars(
             ],
         )
     )
-    return finish(chart, alt.Step(26))
+    return finish(chart, 26 * len(order))
+
+
+VERDICT_COLOURS = {"helps": "#009E73", "hurts": "#D55E00", "negligible": "#56B4E9", "undetermined": "#9AA2AE"}
+
+
+def heat_map(rows: Sequence[Row], x: str, y: str, value: str, title: str) -> Spec:
+    """Draw a matrix of signed effects; undetermined cells are grey, the others shaded by the root of their size.
+
+    Args:
+        rows: one per cell, with columns `lo`, `hi` and `verdict` beside x, y and value.
+        x: column of the columns, in the order of its first row.
+        y: column of the rows, in the order of its first row.
+        value: signed effect.
+        title: title of the chart.
+    """
+    columns, lines = (list(dict.fromkeys(row[name] for row in rows)) for name in (x, y))
+    # effects on the removed slice itself are ten times all others: a linear shade would hide the rest
+    largest = max((abs(row[value]) for row in rows if row["verdict"] != "undetermined"), default=1.0) or 1.0
+    data = [
+        {
+            **row,
+            "shade": 0.0 if row["verdict"] == "undetermined" else _signed_root(row[value] / largest),
+            "label": f"{row[value]:+.3f}".replace("-", "−"),
+            "interval": f"{row['lo']:+.4f} to {row['hi']:+.4f}".replace("-", "−"),
+        }
+        for row in rows
+    ]
+    axes = {
+        "x": alt.X(
+            field=x,
+            type="nominal",
+            sort=columns,
+            title=None,
+            axis=alt.Axis(orient="top", labelAngle=-30, domain=False),
+        ),
+        "y": alt.Y(field=y, type="nominal", sort=lines, title=None, axis=alt.Axis(domain=False)),
+    }
+    known = alt.datum.verdict != "undetermined"
+    tooltip = [
+        alt.Tooltip(field=y, type="nominal"),
+        alt.Tooltip(field=x, type="nominal"),
+        alt.Tooltip(field="label", type="nominal", title="effect"),
+        alt.Tooltip(field="interval", type="nominal", title="95 % interval"),
+        alt.Tooltip(field="verdict", type="nominal"),
+    ]
+    shade = alt.Color(
+        field="shade", type="quantitative", legend=None,
+        scale=alt.Scale(domain=[-1, 0, 1], range=["#D55E00", "#FAF7F2", "#0072B2"]),
+    )  # fmt: skip
+    base = alt.Chart(rows_data(data), title=title).encode(**axes, tooltip=tooltip)
+    cells = base.mark_rect(stroke="#ffffff", strokeWidth=2).encode(
+        color=alt.condition(known, shade, alt.value(UNDETERMINED))
+    )
+    strong = (alt.datum.shade > 0.6) | (alt.datum.shade < -0.6)
+    labels = base.mark_text(fontSize=11).encode(
+        text=alt.Text(field="label", type="nominal"),
+        color=alt.condition(
+            strong, alt.value("#ffffff"), alt.condition(known, alt.value("#1f2430"), alt.value("#8a93a1"))
+        ),
+    )
+    return finish(alt.layer(cells, labels), 36 * len(lines))
+
+
+def _signed_root(value: float) -> float:
+    return math.copysign(math.sqrt(abs(value)), value)
+
+
+def intervals(rows: Sequence[Row], category: str, value: str, title: str, axis_title: str) -> Spec:
+    """Draw an estimate and its interval per row, around zero, coloured by verdict.
+
+    Args:
+        rows: with columns `lo`, `hi` and `verdict` beside category and value.
+        category: column on the y axis, in the order of the rows.
+        value: estimate.
+        title: title of the chart.
+        axis_title: what is on the x axis, with unit and sign in words.
+    """
+    order = list(dict.fromkeys(row[category] for row in rows))
+    verdicts = [name for name in VERDICT_COLOURS if any(row["verdict"] == name for row in rows)]
+    y = alt.Y(field=category, type="nominal", sort=order, title=None)
+    colour = alt.Color(
+        field="verdict", type="nominal", title=None,
+        scale=alt.Scale(domain=verdicts, range=[VERDICT_COLOURS[name] for name in verdicts]),
+    )  # fmt: skip
+    tooltip = [
+        alt.Tooltip(field=category, type="nominal"),
+        *(alt.Tooltip(field=name, type="quantitative", format="+.4f") for name in (value, "lo", "hi")),
+        alt.Tooltip(field="verdict", type="nominal"),
+    ]
+    base = alt.Chart(rows_data(rows), title=title)
+    lines = base.mark_rule(strokeWidth=2).encode(
+        y=y,
+        x=alt.X(field="lo", type="quantitative", title=axis_title),
+        x2=alt.X2(field="hi"),
+        color=colour,
+        tooltip=tooltip,
+    )
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(
+        y=y, x=alt.X(field=value, type="quantitative"), color=colour, tooltip=tooltip
+    )
+    zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#9aa2ae", strokeDash=[4, 3])
+    return finish(
+        alt.layer(zero.encode(x=alt.X(field="zero", type="quantitative")), lines, points), 30 * len(order)
+    )
+
+
+def curves(
+    rows: Sequence[Row], x: str, y: str, line: str, colour: str, palette: dict[str, str], title: str
+) -> Spec:
+    """Draw one line per run.
+
+    Args:
+        rows: one per (run, step).
+        x: column on the x axis.
+        y: column on the y axis.
+        line: column that tells the lines apart.
+        colour: column that colours them.
+        palette: colour of every value of it.
+        title: title of the chart.
+    """
+    chart = (
+        alt.Chart(rows_data(rows), title=title)
+        .mark_line(strokeWidth=1.2, opacity=0.8)
+        .encode(
+            x=alt.X(field=x, type="quantitative", title=x.replace("_", " "), axis=alt.Axis(format="~s")),
+            y=alt.Y(field=y, type="quantitative", title=y.replace("_", " "), scale=alt.Scale(zero=False)),
+            detail=alt.Detail(field=line, type="nominal"),
+            color=alt.Color(
+                field=colour,
+                type="nominal",
+                title=None,
+                scale=alt.Scale(domain=list(palette), range=list(palette.values())),
+            ),
+        )
+    )
+    return finish(chart, 260)

@@ -21,3 +21,8 @@ _SPEC.loader.exec_module(builder)
 def curated_workspace(tmp_path_factory) -> Path:
     """A workspace that was only curated."""
     return builder.build_curated(tmp_path_factory.mktemp("curated"))
+
+
+@pytest.fixture(scope="session")
+def studied_workspace(curated_workspace) -> Path:
+    return curated_workspace

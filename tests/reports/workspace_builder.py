@@ -185,7 +185,7 @@ def _write_shards(
     outputs, counts = [], Counter()
     for (verdict, split), rows in sorted(groups.items()):
         chosen = documents.take(rows)
-        tokens = [list(text.encode())[::3] + [0] for text in chosen["text"].to_pylist()]
+        tokens = [[*list(text.encode())[::3], 0] for text in chosen["text"].to_pylist()]
         columns = [
             chosen["doc_id"],
             chosen["part"],
