@@ -19,13 +19,13 @@ _BLANK = " \t\n"
 
 
 def clean(text: str) -> tuple[str, dict[str, int]]:
-    """Clean a text.
+    r"""Clean a text.
 
     Args:
         text: any text without surrogates.
 
     Returns:
-        The text in NFC, and how often each rule changed it: `line_ends` (other line ends than "\\n"),
+        The text in NFC, and how often each rule changed it: `line_ends` (other line ends than "\n"),
         `control_characters` (characters removed), `byte_order_marks` (removed), `nfc` (1 if normalisation
         changed something), `blank_lines` (runs of more than two cut to two), `outer_blank_lines` (characters
         cut from both ends). Applying it again changes nothing.

@@ -45,7 +45,8 @@ def extract(record: Record, options: Extract) -> tuple[str, dict[str, int]]:
     """
     if record.kind == "html":
         html, edits = decode_html(record.content, record.charset)
-        return extract_plain_text(html, main_content=options.main_content, alt_texts=False), edits
+        text = extract_plain_text(html, main_content=options.main_content, alt_texts=False)
+        return "\n".join(line.rstrip() for line in text.split("\n")), edits  # layout tables leave tabs
     text = decode_text(record.content, record.charset)
     return (plain_text(text) if record.kind == "wikitext" else text), {}
 

@@ -12,23 +12,33 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-_FILE_AND_CATEGORY = frozenset(
-    """file image media category datei bild kategorie fichier catégorie média archivo imagen categoría immagine categoria
-    ficheiro imagem arquivo файл изображение категория зображення категорія 文件 檔案 档案 图像 圖像 分类 分類 category
-    ファイル 画像 カテゴリ 파일 그림 분류 ملف صورة تصنيف קובץ תמונה קטגוריה plik grafika bestand afbeelding categorie fil
-    kategori dosya resim پرونده تصویر رده ไฟล์ ภาพ หมวดหมู่ soubor tiedosto kuva luokka billede bilde fájl kép kategória
-    berkas gambar αρχείο εικόνα κατηγορία fișier imagine fitxer súbor kategória चित्र श्रेणी""".split()
-) | {"tập tin", "hình", "thể loại"}
-_DROPPED_TAGS = frozenset(
-    """ref references gallery math chem ce score timeline imagemap templatestyles graph mapframe maplink hiero inputbox
-    categorytree style script indicator section""".split()
-)
+_NAMESPACES = """file image media category datei bild kategorie fichier catégorie média archivo imagen categoría immagine categoria
+ficheiro imagem arquivo файл изображение категория зображення категорія 文件 檔案 档案 图像 圖像 分类 分類 category
+ファイル 画像 カテゴリ 파일 그림 분류 ملف صورة تصنيف קובץ תמונה קטגוריה plik grafika bestand afbeelding categorie fil
+kategori dosya resim پرونده تصویر رده ไฟล์ ภาพ หมวดหมู่ soubor tiedosto kuva luokka billede bilde fájl kép kategória
+berkas gambar αρχείο εικόνα κατηγορία fișier imagine fitxer súbor kategória चित्र श्रेणी"""
+_FILE_AND_CATEGORY = frozenset(_NAMESPACES.split()) | {"tập tin", "hình", "thể loại"}
+_DROPPED = """ref references gallery math chem ce score timeline imagemap templatestyles graph mapframe maplink hiero inputbox
+categorytree style script indicator section"""
+_DROPPED_TAGS = frozenset(_DROPPED.split())
+_LITERAL_TAGS = ("nowiki", "syntaxhighlight", "source", "pre")
+_MAX_DEPTH = 40  # MediaWiki's own limit for templates; keeps hostile nesting linear
 _TAGS = (
     "abbr|b|bdi|bdo|big|blockquote|br|caption|center|cite|code|dd|del|dfn|div|dl|dt|em|font|h[1-6]|hr|i|includeonly|ins|kbd|"
     "li|mark|noinclude|nowiki|ol|onlyinclude|p|poem|pre|q|rb|rp|rt|rtc|ruby|s|samp|small|source|span|strike|strong|sub|sup|"
     "syntaxhighlight|table|tbody|td|th|thead|tr|tt|u|ul|var|wbr"
 )
-# Markup characters inside <nowiki> and <code> are taken out of the way as noncharacters, and put back at the end.
+_DASHES = {
+    "ndash": "–",
+    "en dash": "–",
+    "–": "–",
+    "snd": " – ",
+    "spaced ndash": " – ",
+    "mdash": "—",
+    "em dash": "—",
+}
+_SHOW_LAST = ("nowrap", "nobr", "transl", "small", "nobold")  # templates around running text
+# Markup characters inside <nowiki> and the like are taken out of the way as noncharacters, and put back at the end.
 _PROTECTED = "[]{}|'<>=*#:;_-!~"
 _PROTECT = str.maketrans({c: chr(0xFDD0 + i) for i, c in enumerate(_PROTECTED)})
 _RESTORE = str.maketrans({chr(0xFDD0 + i): c for i, c in enumerate(_PROTECTED)})
@@ -37,8 +47,7 @@ _RESTORED = re.compile("[\ufdd0-\ufdef]")
 _TAG_TOKEN = re.compile(r"<!--|-->|<(/?)([a-z]+)\b([^<>]*)>", re.IGNORECASE)
 _BRACKETS = re.compile(r"\{\{|\}\}|^[ \t:*]*\{\||^[ \t]*\|\}(?!\})|\[\[|\]\]", re.MULTILINE)
 _EXTERNAL = re.compile(
-    r"\[(?:https?:|ftp:|mailto:)?//[^\s\]]*[ \t]*([^\]\n]*)\]|\[mailto:[^\s\]]*[ \t]*([^\]\n]*)\]",
-    re.IGNORECASE,
+    r"\[(?:https?:|ftp:)?//[^\s\[\]]*([^\[\]\n]*)\]|\[mailto:[^\s\[\]]*([^\[\]\n]*)\]", re.IGNORECASE
 )
 _BREAK = re.compile(r"</?(?:br|p|div|li|tr|blockquote|h[1-6])\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(rf"</?(?:{_TAGS}|{'|'.join(sorted(_DROPPED_TAGS))})\b[^<>]*>", re.IGNORECASE)
@@ -46,8 +55,8 @@ _PARAMETER = re.compile(r"\{\{\{[^{}]*\}\}\}")
 _VARIANT = re.compile(r"-\{([^{}]*)\}-")
 _MAGIC_WORD = re.compile(r"__[^\W\d_]{3,}__")
 _QUOTES = re.compile(r"'{2,}")
-_HEADING = re.compile(r"(={1,6})[ \t]*(.+?)[ \t]*\1[ \t]*$")
 _LIST_MARK = re.compile(r"([*#:;]+)[ \t]*")
+_SPACES = re.compile(r"[ \t]{2,}")
 _EMPTY_PARENTHESES = re.compile(r"[ \t]?[(（][\s,;:/，；：、]*[)）]")
 _PARENTHESIS_START = re.compile(r"([(（])[\s,;:，；：、]+")
 _LANGUAGE_LINK = re.compile(r"[a-z]{2,3}(?:-[a-z]+)*:\S")
@@ -67,7 +76,7 @@ def plain_text(wikitext: str) -> str:
     text = _PARAMETER.sub("", text)
     text = _VARIANT.sub(lambda found: _first_variant(found[1]), text)
     text = _resolve_brackets(text)
-    text = _EXTERNAL.sub(lambda found: found[1] or found[2] or "", text)
+    text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip(), text)
     text = _BREAK.sub("\n", text)
     text = _TAG.sub("", text)
     text = _MAGIC_WORD.sub("", _QUOTES.sub("", text))
@@ -77,7 +86,7 @@ def plain_text(wikitext: str) -> str:
 
 
 def _drop_tagged(text: str) -> str:
-    """Drop comments and elements whose content is no running text; protect the content of `nowiki` and `code`.
+    """Drop comments and elements whose content is no running text; protect the content of `nowiki` and the like.
 
     Linear: tags are visited once; an element that is never closed loses only its tag.
     """
@@ -95,7 +104,7 @@ def _drop_tagged(text: str) -> str:
             continue
         if token[0] == "<!--":
             closes, protect = "-->", False
-        elif name in _DROPPED_TAGS or name in ("nowiki", "code", "syntaxhighlight", "source", "pre"):
+        elif name in _DROPPED_TAGS or name in _LITERAL_TAGS:
             if token[1] or token[3].endswith("/"):
                 out.append(text[at : token.start()])
                 at = token.end()
@@ -132,7 +141,8 @@ def _resolve_brackets(text: str) -> str:
         mark = token[0].strip(" \t:*")
         opener = _CLOSES.get(mark)
         if opener is None:
-            stack.append(_Open(mark))
+            if len(stack) <= _MAX_DEPTH:
+                stack.append(_Open(mark))
         elif any(level.kind == opener for level in stack[-8:]):  # deeper mismatches are treated as stray
             while stack[-1].kind != opener:
                 unclosed = stack.pop()
@@ -146,11 +156,13 @@ def _resolve_brackets(text: str) -> str:
 def _template(inner: str) -> str:
     """Return the text that a few templates around running text show, "" for all others."""
     name, *arguments = inner.split("|")
-    name = name.strip().lower()
+    name = name.strip().lower().replace("_", " ")
+    if name in _DASHES:
+        return _DASHES[name]
     if name == "lang" and len(arguments) >= 2:
         return arguments[1]
-    if name in ("nowrap", "nobr", "transl", "small", "nobold") and arguments:
-        return arguments[-1]
+    if arguments and (name in _SHOW_LAST or name.startswith("lang-")):
+        return arguments[0] if name.startswith("lang-") else arguments[-1]
     if name in ("convert", "cvt") and len(arguments) >= 2:
         return f"{arguments[0]} {arguments[1]}"
     return ""
@@ -187,15 +199,23 @@ def _first_variant(inner: str) -> str:
     return (text if colon and code.strip().lower().startswith("zh") else first).strip()
 
 
+def _heading(line: str) -> tuple[int, str]:
+    """Return level and title of a heading line (`== Title ==`), level 0 for any other line."""
+    line = line.rstrip()
+    if len(line) < 3 or line[0] != "=" or line[-1] != "=":
+        return 0, ""
+    level = min(len(line) - len(line.lstrip("=")), len(line) - len(line.rstrip("=")), (len(line) - 1) // 2, 6)
+    return level, line[level : len(line) - level].strip()
+
+
 def _lines(text: str) -> str:
     """Turn headings and list items into plain lines; drop rules, table rests and headings over nothing."""
     out: list[str] = []
     waiting: list[tuple[int, str]] = []  # headings, with their level, that have no text below them yet
     for line in text.split("\n"):
-        heading = _HEADING.match(line) if line[:1] == "=" else None
-        if heading:
-            level = len(heading[1])
-            waiting = [entry for entry in waiting if entry[0] < level] + [(level, heading[2])]
+        level, title = _heading(line)
+        if level:
+            waiting = [entry for entry in waiting if entry[0] < level] + [(level, title)]
             continue
         if line.startswith(("|", "----")):
             continue
@@ -207,5 +227,5 @@ def _lines(text: str) -> str:
             for _, title in waiting:
                 out.extend(("", title, ""))
             waiting = []
-        out.append(line.strip())
+        out.append(_SPACES.sub(" ", line.strip()))
     return "\n".join(line for at, line in enumerate(out) if line or (at and out[at - 1])).strip("\n")

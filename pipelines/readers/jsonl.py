@@ -22,9 +22,9 @@ _TYPE_NAMES = {
 
 
 def read(stream: ByteReader, options: ReadOptions) -> Iterator[Item]:
-    """Read the lines that start in [options.start, options.end).
+    r"""Read the lines that start in [options.start, options.end).
 
-    A UTF-8 byte order mark before the first line and a carriage return before "\\n" are tolerated. The last
+    A UTF-8 byte order mark before the first line and a carriage return before "\n" are tolerated. The last
     line needs no line end.
     """
     if options.start:

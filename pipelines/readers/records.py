@@ -9,7 +9,7 @@ the offsets after them go on from there (they stay unique, and the sum stays exa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.contracts.recipe import Fields
@@ -88,7 +88,7 @@ class ReadOptions:
     """
 
     max_record_bytes: int = 64_000_000
-    fields: Fields = Fields()
+    fields: Fields = field(default_factory=Fields)
     start: int = 0
     end: int | None = None
 

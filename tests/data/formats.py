@@ -75,9 +75,9 @@ def page_record(url: str, title: str, text: str, *, record_id: str = "") -> byte
 
 
 WIKI_HEAD = (
-    '<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="en">\n'
-    "  <siteinfo>\n    <sitename>Test</sitename>\n    <base>https://wiki.example/wiki/Main_Page</base>\n  </siteinfo>\n"
-).encode()
+    b'<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="en">\n'
+    b"  <siteinfo>\n    <sitename>Test</sitename>\n    <base>https://wiki.example/wiki/Main_Page</base>\n  </siteinfo>\n"
+)
 WIKI_TAIL = b"</mediawiki>\n"
 
 
