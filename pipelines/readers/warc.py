@@ -56,7 +56,7 @@ def _record(stream: ByteReader, offset: int, options: ReadOptions) -> Item:
     """Read one record, from its version line to the two line ends after its block."""
     head = stream.peek(_HEADER_BYTES)
     header_end = head.find(_HEADER_END)
-    if header_end < 0:
+    if header_end < 0 or _NEXT_RECORD in head[:header_end]:
         return _resynchronise(stream, offset, "truncated", "got no end of the header; expected an empty line")
     header_bytes = header_end + len(_HEADER_END)
     headers = parse_headers(head[:header_end])

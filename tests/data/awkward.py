@@ -112,7 +112,7 @@ def _write_web(folder: Path, texts: list[str]) -> None:
     for number, text in enumerate(texts):
         url = f"https://web.example/{number}"
         request = warc_record("request", url, b"GET / HTTP/1.1\r\n\r\n", "application/http; msgtype=request")
-        records.append(request + page_record(url, f"Page {number}", text))
+        records += [request, page_record(url, f"Page {number}", text)]
     third = -(-len(records) // 3)
     for at, suffix in ((0, ".gz"), (third, ".zst"), (2 * third, "")):
         _write(folder / f"pages-{at // max(1, third)}.warc{suffix}", *records[at : at + third])
