@@ -68,7 +68,7 @@ class NgramModel:
         Where a row holds fewer tokens before than the order needs, the lower order answers.
         """
         history = _histories(ids, self.order, self.eos_id)  # [rows, time, order - 1], -1 = unknown
-        probability = self._probability(history.reshape(-1, self.order - 1), ids[:, 1:].reshape(-1))
+        probability = self._probability(history.reshape(mask.size, self.order - 1), ids[:, 1:].reshape(-1))
         return np.where(mask, np.log(probability).reshape(mask.shape), 0.0)
 
     def distribution(self, history: Sequence[int]) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class RunOutput:
     def write_curve(self, losses: np.ndarray, proxy: Proxy) -> None:
         """Write `curves.parquet` from the [steps] losses."""
         stops = np.unique(np.linspace(0, len(losses), CURVE_POINTS + 1).round().astype(np.int64))
-        means = [losses[a:b].mean() for a, b in zip(stops[:-1], stops[1:], strict=True)]
+        means = [losses[a:b].mean() for a, b in itertools.pairwise(stops)]
         columns = {
             "step": pa.array(stops[1:], pa.int64()),
             "train_tokens": pa.array(stops[1:] * proxy.batch * proxy.context, pa.int64()),

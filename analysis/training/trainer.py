@@ -33,6 +33,7 @@ from analysis.training.optimizer import (
 )
 from analysis.training.output import RunOutput
 from analysis.training.probe import Engine, Numerics
+from analysis.training.scheduler import Interrupted
 from pipelines.contracts.ids import fingerprint
 
 if TYPE_CHECKING:
@@ -58,10 +59,6 @@ class TokenStream(Protocol):
     def drawn(self) -> Any:
         """Tokens, bytes and epochs drawn of each atom."""
         ...
-
-
-class Interrupted(Exception):  # noqa: N818 - not an error: the run can go on
-    """The run was asked to stop; its checkpoint is on disk."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +117,37 @@ def train(
     return run(proxy, stream, seed, RunOutput(out, dict(labels or {})), numerics or Numerics(), evaluation)
 
 
+@dataclass(frozen=True)
+class RunJob:
+    """The arguments of `train` as one picklable value: what `scheduler.run_all` sends to a worker."""
+
+    proxy: Proxy
+    stream: TokenStream
+    seed: int
+    out: Path
+    heldouts: Sequence[HeldOut] = ()
+    choice_items: Sequence[choice.ChoiceItem] = ()
+    numerics: Numerics = Numerics()
+    labels: Mapping[str, Any] | None = None
+    checkpoint_s: float = 30.0
+
+
+def run_job(job: RunJob, should_stop: Callable[[], bool]) -> dict[str, Any]:
+    """Train as a job says (see `train`)."""
+    return train(
+        job.proxy,
+        job.stream,
+        job.seed,
+        job.out,
+        job.heldouts,
+        job.choice_items,
+        numerics=job.numerics,
+        labels=job.labels,
+        checkpoint_s=job.checkpoint_s,
+        should_stop=should_stop,
+    )
+
+
 def train_neural(
     proxy: Proxy,
     stream: TokenStream,
@@ -136,10 +164,11 @@ def train_neural(
         state.advance(until=min(stop for stop in due if stop > state.step))
         if state.step in due and state.step < state.n_steps and state.finite:
             output.write_part(f"curve-{due[state.step]}", _curve_scores(state, evaluation))
-        if evaluation.should_stop() or time.monotonic() - saved > evaluation.checkpoint_s:
+        stopping = evaluation.should_stop() and state.step < state.n_steps and state.finite
+        if stopping or time.monotonic() - saved > evaluation.checkpoint_s:
             state.save()
             saved = time.monotonic()
-        if evaluation.should_stop() and state.step < state.n_steps:
+        if stopping:
             raise Interrupted(f"{output.folder}: stopped at step {state.step} of {state.n_steps}")
     return _finish(state, due, evaluation)
 

@@ -1,0 +1,100 @@
+"""Small made data for the tests of analysis: a token stream with structure, held-out sets of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from analysis.models import Proxy
+from analysis.training.trainer import RunJob
+
+VOCAB = 64
+
+
+def small_proxy(**changes: object) -> Proxy:
+    """Return a proxy that trains in a second."""
+    fields = {
+        "vocab_size": VOCAB,
+        "context": 16,
+        "batch": 4,
+        "d_model": 16,
+        "layers": 2,
+        "heads": 2,
+        "compile": "off",
+    }
+    return Proxy(**{**fields, "dtype": "float32", **changes})
+
+
+def documents(n: int, seed: int, vocab: int = VOCAB, longest: int = 60) -> list[np.ndarray]:
+    """Make documents of tokens >= 1 in which half of all tokens follow from the one before."""
+    rng = np.random.default_rng(seed)
+    follow = np.random.default_rng(0).permutation(vocab - 1) + 1
+    made = []
+    for _ in range(n):
+        text = rng.integers(1, vocab, rng.integers(1, longest))
+        for at in range(1, len(text)):
+            if rng.random() < 0.5:
+                text[at] = follow[text[at - 1] - 1]
+        made.append(text.astype(np.int64))
+    return made
+
+
+@dataclass(frozen=True)
+class ToyStream:
+    """A stream of packed documents, each ended by EOS = 0."""
+
+    n_slots: int
+    context: int
+    seed: int
+    delay_s: float = 0.0
+
+    def slots_tokens(self, start: int, stop: int) -> np.ndarray:
+        """Return [slots, context + 1] tokens; a slot's content depends on its number and the seed only."""
+        time.sleep(self.delay_s)
+        rows = []
+        for slot in range(start, stop):
+            texts = [np.append(text, 0) for text in documents(6, self.seed * 100_003 + slot)]
+            packed = np.concatenate([*texts, np.ones(self.context + 1, np.int64)])
+            rows.append(packed[: self.context + 1])
+        return np.stack(rows)
+
+    def drawn(self) -> list[dict[str, object]]:
+        """Say what was drawn."""
+        return [{"atom": "toy", "tokens": self.n_slots * self.context}]
+
+
+@dataclass(frozen=True)
+class ToyHeldOut:
+    """The fields of `analysis.data.HeldOut`."""
+
+    target: str
+    population: str
+    ids: np.ndarray
+    offsets: np.ndarray
+    n_bytes: np.ndarray
+    component: list[str]
+    doc_id: list[str]
+
+
+def held_out(
+    target: str = "toy", population: str = "kept", n: int = 12, seed: int = 9, longest: int = 60
+) -> ToyHeldOut:
+    """Make a held-out set; every second document shares its component with the one before."""
+    texts = [np.append(text, 0) for text in documents(n, seed, longest=longest)]
+    offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])])
+    n_bytes = np.array([2 * (len(text) - 1) for text in texts])
+    names = [f"{target}-{index}" for index in range(n)]
+    components = [f"c{index // 2}" for index in range(n)]
+    return ToyHeldOut(target, population, np.concatenate(texts), offsets, n_bytes, components, names)
+
+
+def job(
+    out: Path, n_slots: int = 256, delay_s: float = 0.0, checkpoint_s: float = 30.0, **changes: object
+) -> RunJob:
+    """Return a training job on toy data."""
+    proxy = small_proxy(**changes)
+    stream = ToyStream(n_slots, proxy.context, seed=1, delay_s=delay_s)
+    return RunJob(proxy, stream, 7, out, [held_out()], checkpoint_s=checkpoint_s)
