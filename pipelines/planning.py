@@ -34,7 +34,11 @@ class InputFile:
 def source_root(source: Source) -> str:
     """Return the folder that relative paths of a source start from: what its globs have in common."""
     fixed = [re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0] for pattern in source.path]
-    return os.path.commonpath(fixed) if all(storage.is_local(f) for f in fixed) else os.path.commonprefix(fixed).rstrip("/")
+    return (
+        os.path.commonpath(fixed)
+        if all(storage.is_local(f) for f in fixed)
+        else os.path.commonprefix(fixed).rstrip("/")
+    )
 
 
 def list_inputs(recipe: Recipe) -> list[InputFile]:
@@ -50,7 +54,9 @@ def list_inputs(recipe: Recipe) -> list[InputFile]:
             paths = storage.glob(pattern)
             if not paths:
                 where = f"source {source.name!r}"
-                raise InputError(message(where, "no input file", pattern, "a path or glob that matches at least one file"))
+                raise InputError(
+                    message(where, "no input file", pattern, "a path or glob that matches at least one file")
+                )
             for path in paths:
                 relative = path[len(root) :].lstrip("/")
                 found[source.name, relative] = InputFile(source.name, relative, *_size_and_mark(path))
@@ -110,7 +116,9 @@ def make_plan(recipe: Recipe, workspace: str, *, write: bool = True) -> Plan:
         InputError: if a planned file has changed or vanished, or a planned source left the recipe.
     """
     path = storage.join(workspace, PLAN_FILE)
-    saved = json.loads(storage.read_bytes(path)) if storage.exists(path) else {"files": [], "parts": [], "generations": 0}
+    saved = (
+        json.loads(storage.read_bytes(path)) if storage.exists(path) else {"files": [], "parts": [], "generations": 0}
+    )
     known = {(f["source"], f["path"]): InputFile(**f) for f in saved["files"]}
     inputs = list_inputs(recipe)
     _check_unchanged(known, inputs, recipe, workspace)
@@ -135,7 +143,9 @@ def load_plan(recipe: Recipe, workspace: str) -> Plan:
     """
     path = storage.join(workspace, PLAN_FILE)
     if not storage.exists(path):
-        raise InputError(message(workspace, "not a workspace", "no plan/plan.json", "a folder made by `mixtrace curate`"))
+        raise InputError(
+            message(workspace, "not a workspace", "no plan/plan.json", "a folder made by `mixtrace curate`")
+        )
     saved = json.loads(storage.read_bytes(path))
     return _plan(recipe, [_part_from_json(part) for part in saved["parts"]], [InputFile(**f) for f in saved["files"]])
 
@@ -158,9 +168,19 @@ def _check_unchanged(
         where = f"{workspace}: source {file.source!r}"
         hint = "Use another workspace (--out) for another corpus."
         if file.source not in names:
-            raise InputError(message(where, "workspace of another recipe", "no such source in the recipe", f"sources {sorted(names)}", hint))
+            raise InputError(
+                message(
+                    where,
+                    "workspace of another recipe",
+                    "no such source in the recipe",
+                    f"sources {sorted(names)}",
+                    hint,
+                )
+            )
         if key not in now:
             raise InputError(message(where, "planned file is gone", file.path, "all planned files", hint))
         if now[key] != file:
             got = f"{file.path} with {now[key].size} bytes, mark {now[key].mark}"
-            raise InputError(message(where, "planned file has changed", got, f"{file.size} bytes, mark {file.mark}", hint))
+            raise InputError(
+                message(where, "planned file has changed", got, f"{file.size} bytes, mark {file.mark}", hint)
+            )

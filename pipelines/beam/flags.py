@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
+import os
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +35,10 @@ class EngineConfig:
 
 
 def load_engine(name: str) -> EngineConfig:
-    """Read `conf/runners/<name>.toml`, or a file by its path.
+    """Read `conf/runners/<name>.toml`, or a file by its path. `${NAME}` in a flag is an environment variable.
 
     Raises:
-        ConfigError: if there is none, or it is not what it should be.
+        ConfigError: if there is none, it is not what it should be, or a variable is not set.
     """
     path = Path(name) if name.endswith(".toml") else CONF_FOLDER / f"{name}.toml"
     if not path.is_file():
@@ -50,9 +53,23 @@ def load_engine(name: str) -> EngineConfig:
     unknown = set(body) - {"flags", "environment", "stall_timeout_s"}
     if unknown or "flags" not in body:
         raise ConfigError(message(str(path), "wrong keys", sorted(body), "flags, environment, stall_timeout_s"))
-    flags = tuple(flag for key, value in body["flags"].items() for flag in _flag(key, value))
+    flags = tuple(_expand(str(path), f) for key, value in body["flags"].items() for f in _flag(key, value))
     environment = {key: str(value) for key, value in body.get("environment", {}).items()}
     return EngineConfig(name, flags, environment, float(body.get("stall_timeout_s", 900)))
+
+
+def _expand(path: str, flag: str) -> str:
+    """Put the values of environment variables in."""
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            hint = f"Set it, or copy the file and write the value in place of {match[0]}."
+            raise ConfigError(
+                message(path, "a flag needs an environment variable", flag, f"{match[1]} to be set", hint)
+            )
+        return os.environ[match[1]]
+
+    return re.sub(r"\$\{(\w+)\}", value, flag)
 
 
 def _flag(key: str, value: object) -> list[str]:
@@ -79,7 +96,8 @@ def check_flags(flags: tuple[str, ...]) -> None:
     for word in flags:
         name = word.split("=", 1)[0]
         if name.startswith("-") and name not in known:
-            hint = did_you_mean(name, [*known, *_OWN_FLAGS])
+            ours = difflib.get_close_matches(name, _OWN_FLAGS, n=1, cutoff=0.8)
+            hint = did_you_mean(name, ours or known)
             raise ConfigError(
                 message(f"flag {name}", "unknown flag", word, "a flag of mixtrace or of Beam", hint[:300])
             )

@@ -119,10 +119,11 @@ def open_progress(workspace: str, stage: str, key: str) -> FileProgress | Remote
 def read_markers(workspace: str, stage: str) -> dict[str, Marker]:
     """Read all markers of a stage, by task key."""
     markers: dict[str, Marker] = {}
+    local = storage.is_local(workspace)
     for path in storage.list_files(marker_folder(workspace, stage)):
         data = storage.read_bytes(path)
         key = path.rpartition("/")[2]
-        if data[:1] == b"{":
+        if not local:
             markers[key] = Marker(**json.loads(data))
         elif len(data) >= _HEADER.size:
             sequence, documents, text_bytes, offset, length = _HEADER.unpack_from(data)

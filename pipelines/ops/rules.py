@@ -22,14 +22,22 @@ def recipe_rules(recipe: Recipe) -> dict[str, Rule]:
     for use in recipe.profiles:
         if use.name not in PROFILES:
             raise ConfigError(
-                message(f"profiles: {use.name}", "unknown profile", use.name, "a named profile", did_you_mean(use.name, PROFILES))
+                message(
+                    f"profiles: {use.name}",
+                    "unknown profile",
+                    use.name,
+                    "a named profile",
+                    did_you_mean(use.name, PROFILES),
+                )
             )
         rules.update({name: _narrowed(rule, use) for name, rule in PROFILES[use.name].items()})
     rules.update(recipe.rules)
     for name, rule in rules.items():
         if rule.signal not in SIGNALS.names:
             hint = did_you_mean(rule.signal, SIGNALS.names[2:])
-            raise ConfigError(message(f"rules.{name}.signal", "unknown signal", rule.signal, "a column of `signals`", hint))
+            raise ConfigError(
+                message(f"rules.{name}.signal", "unknown signal", rule.signal, "a column of `signals`", hint)
+            )
         is_text = pa.types.is_string(SIGNALS.field(rule.signal).type)
         if is_text != (rule.equals_any is not None):
             expected = "equals_any" if is_text else "min, max, above or below"

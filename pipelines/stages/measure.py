@@ -58,9 +58,9 @@ def _positions(part: int, first_row: int, rows: int) -> list[pa.Array]:
 
 def measure_signatures(part: int, first_row: int, text: pa.Array, near: Near) -> pa.Table:
     """Compute MinHash signatures; the table of `signatures`."""
-    signatures, n_shingles, n_words = minhash_signatures(text, minhash_params(near))
-    values = pa.FixedSizeListArray.from_arrays(pa.array(signatures.reshape(-1)), near.num_perm)
-    columns = [*_positions(part, first_row, len(text)), pa.array(n_words), pa.array(n_shingles), values]
+    sketch = minhash_signatures(text, minhash_params(near))
+    values = pa.FixedSizeListArray.from_arrays(pa.array(sketch.signatures.reshape(-1)), near.num_perm)
+    columns = [*_positions(part, first_row, len(text)), pa.array(sketch.n_words), pa.array(sketch.n_shingles), values]
     return pa.table(columns, schema=schemas.signatures(near.num_perm))
 
 

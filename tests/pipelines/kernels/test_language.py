@@ -41,7 +41,10 @@ def mixed_documents() -> list[str]:
         documents += [text[i : i + rng.randint(20, 2200)] for i in range(0, min(len(text), 20_000), 2200)]
     while len(documents) < 2200:
         low, high = rng.choice(RANGES)
-        letters = (chr(rng.randint(low, high)) if rng.random() > 0.15 else rng.choice(" \t\n\x0b\0\u2028 ") for _ in range(rng.randint(0, 400)))
+        letters = (
+            chr(rng.randint(low, high)) if rng.random() > 0.15 else rng.choice(" \t\n\x0b\0\u2028 ")
+            for _ in range(rng.randint(0, 400))
+        )
         documents.append("".join(letters))
     return [*documents, "", "   ", "x" * 300 + " hello", "__label__en foo bar", "\0\0", "中" * 3000]
 

@@ -1,0 +1,59 @@
+"""Quality signals: ratios made from the integers of the quality kernel, in the order of the schema."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.contracts.schemas import QUALITY_SIGNALS
+from pipelines.kernels.quality import quality_statistics
+
+# signal: (numerator, denominator); a denominator of 0 counts as 1
+_RATIOS = {
+    "gopher_mean_word_length": ("non_symbol_chars", "non_symbol_words"),
+    "gopher_hash_ratio": ("hashes", "words"),
+    "gopher_ellipsis_ratio": ("ellipses", "words"),
+    "gopher_bullet_line_frac": ("bullet_lines", "lines"),
+    "gopher_ellipsis_line_frac": ("ellipsis_lines", "lines"),
+    "gopher_alpha_word_frac": ("alpha_words", "words"),
+    "gopher_dup_line_frac": ("dup_line_runs", "line_runs"),
+    "gopher_dup_line_char_frac": ("dup_line_run_chars", "chars"),
+    "gopher_dup_paragraph_frac": ("dup_paragraphs", "paragraphs"),
+    "gopher_dup_paragraph_char_frac": ("dup_paragraph_chars", "chars"),
+    **{f"gopher_top_{n}gram_char_frac": (f"top_{n}gram_chars", "chars") for n in range(2, 5)},
+    **{f"gopher_dup_{n}gram_char_frac": (f"dup_{n}gram_chars", "chars") for n in range(5, 11)},
+    "fineweb_terminal_line_frac": ("terminal_lines", "full_lines"),
+    "fineweb_short_line_frac": ("short_lines", "full_lines"),
+    "fineweb_newlines_per_word": ("newlines", "words"),
+}
+
+
+def signals_of(statistics: pa.RecordBatch) -> dict[str, np.ndarray]:
+    """Compute all quality signals from the integers of the kernel.
+
+    Args:
+        statistics: [rows] columns of `pipelines.kernels.quality.COLUMNS`.
+
+    Returns:
+        float64 [rows] per signal.
+    """
+    count = {name: statistics.column(name).to_numpy().astype(np.float64) for name in statistics.schema.names}
+    signals = {name: count[top] / np.maximum(count[bottom], 1.0) for name, (top, bottom) in _RATIOS.items()}
+    signals["gopher_words"] = count["non_symbol_words"]
+    signals["gopher_stop_words"] = count["stop_words"]
+    without_newlines = np.maximum(count["chars"] - count["newlines"], 1.0)
+    signals["fineweb_dup_line_char_frac"] = count["dup_full_line_chars"] / without_newlines
+    return signals
+
+
+def quality_signals(text: pa.Array) -> list[pa.Array]:
+    """Measure the quality of texts.
+
+    Args:
+        text: [rows] strings without nulls.
+
+    Returns:
+        One float64 [rows] array per signal, in the order of QUALITY_SIGNALS.
+    """
+    signals = signals_of(quality_statistics(text))
+    return [pa.array(signals[name]) for name in QUALITY_SIGNALS]
