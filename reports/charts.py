@@ -17,7 +17,7 @@ from reports.blocks import Row, Spec
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 KEPT = "#009E73"
 OTHER = "#B8BEC6"
-UNDETERMINED = "#E3E6EA"
+UNDETERMINED = "#DDE1E6"
 _MORE = ("#5B6C8F", "#A67C00", "#7FC8AE", "#8E5A7A", "#2A9FD6", "#8C3B00", "#A89F1A", "#6B7280")
 _BAR_STEP_PX = 34
 
@@ -64,6 +64,12 @@ def rows_data(rows: Sequence[Row]) -> alt.Data:
     return alt.Data(values=list(rows))
 
 
+def _amount_axis(column: str) -> alt.Axis:
+    """Return an axis with short numbers; columns named `..._bytes` get "B" (5 kB)."""
+    unit = "B" if column.endswith("_bytes") else ""
+    return alt.Axis(tickCount=5, labelExpr=f"replace(format(datum.value, '~s'), /([kMG]?)$/, ' $1{unit}')")
+
+
 def stacked_bars(
     rows: Sequence[Row],
     category: str,
@@ -92,13 +98,7 @@ def stacked_bars(
         .mark_bar(height={"band": 0.72})
         .encode(
             y=alt.Y(field=category, type="nominal", sort=order, title=None),
-            x=alt.X(
-                field=value,
-                type="quantitative",
-                stack="zero",
-                title=None,
-                axis=alt.Axis(format="~s", tickCount=5),
-            ),
+            x=alt.X(field=value, type="quantitative", stack="zero", title=None, axis=_amount_axis(value)),
             color=alt.Color(
                 field=stack,
                 type="nominal",
@@ -168,7 +168,7 @@ def heat_map(rows: Sequence[Row], x: str, y: str, value: str, title: str) -> Spe
     data = [
         {
             **row,
-            "shade": 0.0 if row["verdict"] == "undetermined" else _signed_root(row[value] / largest),
+            **_cell_colours(row[value] / largest, row["verdict"]),
             "label": f"{row[value]:+.3f}".replace("-", "−"),
             "interval": f"{row['lo']:+.4f} to {row['hi']:+.4f}".replace("-", "−"),
         }
@@ -184,7 +184,6 @@ def heat_map(rows: Sequence[Row], x: str, y: str, value: str, title: str) -> Spe
         ),
         "y": alt.Y(field=y, type="nominal", sort=lines, title=None, axis=alt.Axis(domain=False)),
     }
-    known = alt.datum.verdict != "undetermined"
     tooltip = [
         alt.Tooltip(field=y, type="nominal"),
         alt.Tooltip(field=x, type="nominal"),
@@ -192,26 +191,36 @@ def heat_map(rows: Sequence[Row], x: str, y: str, value: str, title: str) -> Spe
         alt.Tooltip(field="interval", type="nominal", title="95 % interval"),
         alt.Tooltip(field="verdict", type="nominal"),
     ]
-    shade = alt.Color(
-        field="shade", type="quantitative", legend=None,
-        scale=alt.Scale(domain=[-1, 0, 1], range=["#D55E00", "#FAF7F2", "#0072B2"]),
-    )  # fmt: skip
     base = alt.Chart(rows_data(data), title=title).encode(**axes, tooltip=tooltip)
-    cells = base.mark_rect(stroke="#ffffff", strokeWidth=2).encode(
-        color=alt.condition(known, shade, alt.value(UNDETERMINED))
-    )
-    strong = (alt.datum.shade > 0.6) | (alt.datum.shade < -0.6)
+    cells = base.mark_rect(stroke="#ffffff", strokeWidth=2).encode(color=_literal_colour("fill"))
     labels = base.mark_text(fontSize=11).encode(
-        text=alt.Text(field="label", type="nominal"),
-        color=alt.condition(
-            strong, alt.value("#ffffff"), alt.condition(known, alt.value("#1f2430"), alt.value("#8a93a1"))
-        ),
+        text=alt.Text(field="label", type="nominal"), color=_literal_colour("ink")
     )
     return finish(alt.layer(cells, labels), 36 * len(lines))
 
 
-def _signed_root(value: float) -> float:
-    return math.copysign(math.sqrt(abs(value)), value)
+def _literal_colour(name: str) -> alt.Color:
+    return alt.Color(field=name, type="nominal", scale=None, legend=None)
+
+
+def _cell_colours(relative: float, verdict: str) -> Row:
+    """Return the colours of a cell and of its text.
+
+    Args:
+        relative: effect over the largest determined effect, in [-1, 1].
+        verdict: undetermined cells are grey.
+    """
+    if verdict == "undetermined":
+        return {"fill": UNDETERMINED, "ink": "#8a93a1"}
+    strength = math.sqrt(min(abs(relative), 1.0))
+    full = (0x00, 0x72, 0xB2) if relative > 0 else (0xD5, 0x5E, 0x00)
+    mixed = (
+        round(paper + (hue - paper) * strength) for paper, hue in zip((0xFA, 0xF7, 0xF2), full, strict=True)
+    )
+    return {
+        "fill": "#" + "".join(f"{channel:02x}" for channel in mixed),
+        "ink": "#ffffff" if strength > 0.6 else "#1f2430",
+    }
 
 
 def intervals(rows: Sequence[Row], category: str, value: str, title: str, axis_title: str) -> Spec:
