@@ -1,0 +1,280 @@
+"""The tables of a study: what analysis writes and reports read, each column with unit and meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.contracts import storage
+from pipelines.contracts.errors import InputError, message
+from pipelines.contracts.schemas import field, table
+
+_STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+_DESIGN = field("design_id", _STRING, "hash of the whole design, written before any result")
+_RUN = field("run_id", _STRING, "run: design, cell and block")
+_TARGET = field("target", _STRING, "held-out slice that was evaluated")
+_POPULATION = field("population", _STRING, "kept: held-out documents that the rules keep; unfiltered: all of the source")
+_METRIC = field("metric", _STRING, "bpb (bits per UTF-8 byte, lower is better) or choice_margin (bits per byte, higher is better)")
+
+SLICES = table(
+    "slices",
+    "Named subsets of the documents; a curation decision is a slice, too.",
+    [
+        _DESIGN,
+        field("slice", _STRING, "name of the slice"),
+        field("where_sql", _STRING, "predicate over the joined document view"),
+        field("kind", _STRING, "source, predicate or decision"),
+        field("description", _STRING, "what it is, in words"),
+        field("documents", _INT, "documents in it", "documents"),
+        field("tokens", _INT, "their tokens", "tokens"),
+        field("bytes", _INT, "their text", "bytes"),
+    ],
+)
+SLICE_ATOMS = table(
+    "slice_atoms",
+    "Which atoms a slice is made of: atoms are disjoint, slices may overlap.",
+    [_DESIGN, field("slice", _STRING, "name of the slice"), field("atom", _STRING, "name of the atom")],
+)
+CELLS = table(
+    "cells",
+    "The mixtures of a design that are trained, once per block.",
+    [
+        _DESIGN,
+        field("cell", _STRING, "name of the cell"),
+        field("role", _STRING, "base, treatment, null or positive"),
+        field("mixture_id", _STRING, "mixture that it draws from"),
+        field("baseline", _STRING, "cell that it is compared with"),
+        field("transform", _STRING, "none, sham (slots redrawn) or shuffle (tokens of slots shuffled)"),
+        field("description", _STRING, "what was changed, in words"),
+    ],
+)
+CONTRASTS = table(
+    "contrasts",
+    "What is compared with what: a sum of cells, with its fill.",
+    [
+        _DESIGN,
+        field("contrast", _STRING, "name of the contrast"),
+        field("family", _STRING, "own-slice, cross-slice, decisions, controls or downstream"),
+        field("target", _STRING, "held-out slice"),
+        _POPULATION,
+        _METRIC,
+        field("fill", _STRING, "proportional, named or none: what takes the place of what was removed"),
+        field("slice", _STRING, "slice or decision that the verdict speaks of"),
+        field("treatment", _STRING, "cell that counts +1"),
+        field("baseline", _STRING, "cell that counts -1"),
+        field("delta", _FLOAT, "half width of what counts as negligible", "bits per byte"),
+        field("expected_sign", _INT, "+1 or -1 where a sign is expected by construction, else 0"),
+        field("meaning", _STRING, "what a positive estimate says"),
+    ],
+)
+MIXTURE_WEIGHTS = table(
+    "mixture_weights",
+    "Weights of the atoms in a mixture, planned and drawn.",
+    [
+        _DESIGN,
+        field("mixture_id", _STRING, "mixture"),
+        field("cell", _STRING, "cell that trains on it"),
+        field("atom", _STRING, "atom"),
+        field("slice", _STRING, "source-level slice that the atom belongs to"),
+        field("weight", _FLOAT, "share of the slots"),
+        field("pool_tokens", _INT, "tokens of the atom that may be drawn", "tokens"),
+        field("planned_tokens", _INT, "tokens to be drawn", "tokens"),
+        field("drawn_tokens", _INT, "tokens drawn in block 0", "tokens"),
+        field("drawn_bytes", _INT, "text drawn in block 0", "bytes"),
+        field("epochs", _FLOAT, "how often each token of the atom is seen", "epochs"),
+    ],
+)
+RUNS = table(
+    "runs",
+    "Every training run, finished or diverged.",
+    [
+        _RUN,
+        _DESIGN,
+        field("cell", _STRING, "cell"),
+        field("block", _INT, "block: seeds of weights, order and sample, the same for every cell"),
+        field("seed", _INT, "seed of the weights"),
+        field("model", _STRING, "llama or ngram"),
+        field("proxy_id", _STRING, "hash of the proxy's fields"),
+        field("status", _STRING, "finished or diverged"),
+        field("tokens", _INT, "tokens trained on", "tokens"),
+        field("train_cpu_s", _FLOAT, "processor time of training", "s"),
+        field("tokens_per_cpu_s", _FLOAT, "speed", "tokens per s"),
+        field("device", _STRING, "cpu or cuda"),
+        field("dtype", _STRING, "number type"),
+        field("compiled", _BOOL, "whether torch.compile was used"),
+        field("torch", _STRING, "version of torch"),
+        field("train_nats_per_token", _FLOAT, "training loss over the last twentieth", "nats per token", nullable=True),
+    ],
+)
+CURVES = table(
+    "curves",
+    "Training loss over the course of each run.",
+    [
+        _RUN,
+        field("step", _INT, "optimiser steps done", "steps"),
+        field("train_tokens", _INT, "tokens trained on so far", "tokens"),
+        field("train_nats_per_token", _FLOAT, "mean loss since the point before", "nats per token"),
+    ],
+)
+SCORES = table(
+    "scores",
+    "Losses on held-out text, as sums per component: ratios of sums give nats per token, bits per byte, perplexity.",
+    [
+        _RUN,
+        _TARGET,
+        _POPULATION,
+        field("component", _STRING, "linked documents that are held out together"),
+        field("nats", _FLOAT, "summed negative log-probability", "nats"),
+        field("tokens", _INT, "tokens scored", "tokens"),
+        field("bytes", _INT, "text scored", "bytes"),
+        field("train_tokens", _INT, "training tokens at the time of the evaluation", "tokens"),
+    ],
+)
+ITEM_SCORES = table(
+    "item_scores",
+    "Continuation choice, item by item: the true continuation against three of the same slice and length.",
+    [
+        _RUN,
+        _TARGET,
+        field("item_id", _STRING, "document and place of the question"),
+        field("component", _STRING, "component of the document"),
+        field("gold_nats", _FLOAT, "negative log-probability of the true continuation", "nats"),
+        field("gold_bytes", _INT, "its length", "bytes"),
+        field("margin_bpb", _FLOAT, "best other minus true continuation; positive is right", "bits per byte"),
+        field("correct", _BOOL, "whether the true continuation was likeliest (for display)"),
+    ],
+)
+ESTIMATES = [
+    _DESIGN,
+    field("contrast", _STRING, "name of the contrast"),
+    field("family", _STRING, "family within which tests are corrected"),
+    field("slice", _STRING, "slice or decision that the verdict speaks of"),
+    _TARGET,
+    _POPULATION,
+    _METRIC,
+    field("method", _STRING, "how it was estimated: retrain, or ngram"),
+    field("fill", _STRING, "what took the place of what was removed"),
+    field("estimate", _FLOAT, "mean within-block difference, treatment minus baseline", "bits per byte", nullable=True),
+    field("se", _FLOAT, "its standard error (variance moderated within the family)", "bits per byte", nullable=True),
+    field("df", _FLOAT, "degrees of freedom of the moderated t", nullable=True),
+    field("lo", _FLOAT, "lower end of the 95 % interval over new seeds", "bits per byte", nullable=True),
+    field("hi", _FLOAT, "upper end of the 95 % interval over new seeds", "bits per byte", nullable=True),
+    field("p", _FLOAT, "two-sided p of the moderated paired t", nullable=True),
+    field("tost_p", _FLOAT, "p of 'not negligible' (two one-sided tests)", nullable=True),
+    field("n_blocks", _INT, "blocks in which both cells finished", "blocks"),
+    field("delta", _FLOAT, "half width of what counts as negligible", "bits per byte"),
+    field("dilution", _FLOAT, "what the changed share of the target's own data alone predicts", "bits per byte", nullable=True),
+    field("expected_sign", _INT, "+1 or -1 where a sign is expected by construction, else 0"),
+    field("meaning", _STRING, "what a positive estimate says"),
+    field("reason", _STRING, "why there is no estimate, or what to know about it", nullable=True),
+]
+EFFECTS = table(
+    "effects",
+    "What each slice and decision does to each target, with interval, correction and verdict.",
+    [
+        *ESTIMATES,
+        field("q", _FLOAT, "p after Benjamini-Hochberg within the family", nullable=True),
+        field("tost_q", _FLOAT, "tost_p after Benjamini-Hochberg within the family", nullable=True),
+        field("verdict", _STRING, "helps, hurts, negligible or undetermined; speaks of the slice or decision"),
+        field("interval_population", _STRING, "what the interval is about"),
+    ],
+)
+NOISE = table(
+    "noise",
+    "How much a score moves when nothing but the seeds changes.",
+    [
+        _DESIGN,
+        _METRIC,
+        _TARGET,
+        _POPULATION,
+        field("sd_between_seeds", _FLOAT, "sd of the baseline over blocks", "bits per byte"),
+        field("sd_paired", _FLOAT, "sd of the sham's paired differences", "bits per byte", nullable=True),
+        field("rho", _FLOAT, "correlation over blocks that pairing achieved", nullable=True),
+        field("n_blocks", _INT, "blocks", "blocks"),
+    ],
+)
+POWER = table(
+    "power",
+    "Minimum detectable effect at 80 % power.",
+    [
+        _DESIGN,
+        field("family", _STRING, "family"),
+        field("sd", _FLOAT, "sd of paired differences that was used", "bits per byte"),
+        field("sd_source", _STRING, "assumed (prior) or measured"),
+        field("n_blocks", _INT, "blocks", "blocks"),
+        field("tests", _INT, "tests in the family", "tests"),
+        field("mde", _FLOAT, "at alpha .05", "bits per byte"),
+        field("mde_worst_case", _FLOAT, "at the worst-case corrected alpha, .05 / tests", "bits per byte"),
+    ],
+)
+CONTROLS = table(
+    "controls",
+    "The study's own checks: if sham or shuffle fails, no verdict can be trusted.",
+    [
+        _DESIGN,
+        field("control", _STRING, "sham, shuffle or adequacy"),
+        field("passed", _BOOL, "whether the check holds"),
+        field("estimate", _FLOAT, "mean over targets of the control's effect", "bits per byte"),
+        field("lo", _FLOAT, "lower end of its 95 % interval", "bits per byte"),
+        field("hi", _FLOAT, "upper end of its 95 % interval", "bits per byte"),
+        field("detail", _STRING, "what was found and what was expected"),
+    ],
+)
+TABLES: dict[str, pa.Schema] = {
+    schema.metadata[b"table"].decode(): schema
+    for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES, EFFECTS,
+                   NOISE, POWER, CONTROLS)
+}  # fmt: skip
+
+
+def study_folder(workspace: Path, design_id: str) -> Path:
+    """Return the folder of a study."""
+    return workspace / "analysis" / design_id
+
+
+def list_studies(workspace: Path) -> list[str]:
+    """Return the design ids of a workspace, in the order in which they were planned."""
+    folder = workspace / "analysis"
+    found = [path.parent for path in folder.glob("*/design.json")] if folder.is_dir() else []
+    return [path.name for path in sorted(found, key=lambda path: ((path / "design.json").stat().st_mtime_ns, path.name))]
+
+
+def list_runs(study: Path) -> list[Path]:
+    """Return the folders of the runs that are done, sorted by name."""
+    return sorted(path.parent for path in (study / "runs").glob("*/run.json"))
+
+
+def write_table(path: Path, rows: pa.Table, name: str) -> None:
+    """Write a table of this contract atomically.
+
+    Raises:
+        InputError: if columns or types are not those of the contract.
+    """
+    schema = TABLES[name]
+    if rows.schema.names != schema.names:
+        raise InputError(message(str(path), "wrong columns", rows.schema.names, str(schema.names)))
+    with storage.atomic_write(str(path)) as file:
+        pq.write_table(rows.cast(schema), file, compression="zstd")
+
+
+def read_table(path: Path, name: str) -> pa.Table:
+    """Read a table of this contract.
+
+    Raises:
+        InputError: naming the file and the column that is missing.
+    """
+    schema = TABLES[name]
+    if not path.is_file():
+        raise InputError(message(str(path), "no such table", "nothing", f"a Parquet file of {name}"))
+    rows = pq.read_table(path)
+    missing = [column for column in schema.names if column not in rows.schema.names]
+    if missing:
+        raise InputError(message(str(path), "columns are missing", missing, f"the columns of {name}"))
+    return rows.select(schema.names).cast(schema)
+
+
+def from_rows(rows: list[dict], name: str) -> pa.Table:
+    """Make a table of this contract from dictionaries; a missing nullable key becomes null."""
+    return pa.Table.from_pylist(rows, schema=TABLES[name])
