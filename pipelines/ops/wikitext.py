@@ -47,7 +47,7 @@ _RESTORED = re.compile("[\ufdd0-\ufdef]")
 _TAG_TOKEN = re.compile(r"<!--|-->|<(/?)([a-z]+)\b([^<>]*)>", re.IGNORECASE)
 _BRACKETS = re.compile(r"\{\{|\}\}|^[ \t:*]*\{\||^[ \t]*\|\}(?!\})|\[\[|\]\]", re.MULTILINE)
 _EXTERNAL = re.compile(
-    r"\[(?:https?:|ftp:)?//[^\s\[\]]*([^\[\]\n]*)\]|\[mailto:[^\s\[\]]*([^\[\]\n]*)\]", re.IGNORECASE
+    r"\[(?:(?:https?:|ftp:)?//|mailto:)[^\s\[\]]*((?:[^\S\n][^\[\]\n]*)?)\]", re.IGNORECASE
 )
 _BREAK = re.compile(r"</?(?:br|p|div|li|tr|blockquote|h[1-6])\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(rf"</?(?:{_TAGS}|{'|'.join(sorted(_DROPPED_TAGS))})\b[^<>]*>", re.IGNORECASE)
@@ -76,7 +76,7 @@ def plain_text(wikitext: str) -> str:
     text = _PARAMETER.sub("", text)
     text = _VARIANT.sub(lambda found: _first_variant(found[1]), text)
     text = _resolve_brackets(text)
-    text = _EXTERNAL.sub(lambda found: (found[1] or found[2] or "").strip(), text)
+    text = _EXTERNAL.sub(lambda found: found[1].strip(), text)
     text = _BREAK.sub("\n", text)
     text = _TAG.sub("", text)
     text = _MAGIC_WORD.sub("", _QUOTES.sub("", text))
