@@ -92,7 +92,10 @@ def _large_record(
     if taken.length not in (length, length + len(_HEADER_END)):
         text = f"broken WARC record: got {taken.length} bytes; expected {length} by its Content-Length"
         return BadRecord(offset, taken.length, "wrong_length", text, taken.content[:RAW_BYTES])
-    kind = _kind_without_payload(headers, head)
+    try:
+        kind = _kind_without_payload(headers, head)
+    except HttpError as error:
+        return BadRecord(offset, taken.length, error.error, str(error), taken.content[:RAW_BYTES])
     if kind is not None:
         return NonDocument(offset, taken.length, kind)
     return too_large(offset, taken.length, options.max_record_bytes, taken.content)

@@ -54,7 +54,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 _EDIT = st.tuples(st.floats(0, 0.999), st.sampled_from(["flip", "delete", "insert"]), st.integers(1, 40))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.integers(0, 1000), st.lists(_EDIT, max_size=4), st.floats(0, 1), st.sampled_from([200, 64_000_000]))
 def test_damaged_files(
     folder: Path, choice: int, edits: list[tuple[float, str, int]], keep: float, limit: int

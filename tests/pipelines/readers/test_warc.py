@@ -144,6 +144,12 @@ def test_a_fault_between_records_is_a_record_of_its_own() -> None:
     ]
 
 
+def test_a_large_response_without_a_status_line_is_a_bad_record() -> None:
+    items = _read(warc_record("response", "u", b"HTXP" + b"x" * 200_000, HTTP) + PAGES[0], limit=100_000)
+    assert [type(item) for item in items] == [BadRecord, Record]
+    assert items[0].error == "not_http"
+
+
 def test_large_records() -> None:
     page = warc_record("response", "u", http_response(b"<html>" + b"x" * 200_000), HTTP)
     video = warc_record("response", "u", http_response(b"x" * 200_000, "video/mp4"), HTTP)
