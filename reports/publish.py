@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from pipelines.contracts import storage
 from pipelines.contracts.errors import InputError, message
 from reports.catalogue import Catalogue, open_catalogue
+from reports.ddl import quoted
 from reports.load import load_curation, load_manifests, load_shards
+from reports.load_analysis import load_analysis, load_slice_documents
 
 if TYPE_CHECKING:
     import duckdb
@@ -69,7 +71,10 @@ def build(catalogue: Catalogue, path: Path) -> None:
         load_manifests(con, catalogue)
         load_curation(con, catalogue)
         load_shards(con, catalogue)
+        load_analysis(con, catalogue)
         run_sql(con, _HERE / "views")
+        inherit_comments(con)
+        load_slice_documents(con)
         con.execute("USE memory")
         con.execute("DETACH snapshot")  # checkpoints: the file is whole and needs no log
 
@@ -78,6 +83,25 @@ def run_sql(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
     """Run the numbered SQL files of a folder, in the order of their names."""
     for path in sorted(folder.glob("*.sql")):
         con.execute(path.read_text(encoding="utf-8"))
+
+
+def inherit_comments(con: duckdb.DuckDBPyConnection) -> None:
+    """Give uncommented columns of a view the comment of the first column of that name, tables first.
+
+    Views that pass whole tables through (`SELECT e.*`) need no second copy of their comments.
+    """
+    columns = con.sql(
+        "SELECT c.table_name, c.column_name, c.comment, v.view_name IS NOT NULL AS is_view\n"
+        "FROM duckdb_columns() c LEFT JOIN duckdb_views() v ON v.view_oid = c.table_oid AND v.database_name = c.database_name\n"
+        "WHERE NOT c.internal ORDER BY is_view, c.table_oid, c.column_index"
+    ).fetchall()
+    meanings: dict[str, str] = {}
+    for _, column, comment, _ in columns:
+        if comment:
+            meanings.setdefault(column, comment)
+    for view, column, comment, is_view in columns:
+        if is_view and not comment and column in meanings:
+            con.execute(f'COMMENT ON COLUMN "{view}"."{column}" IS {quoted(meanings[column])}')
 
 
 def snapshots(folder: Path) -> dict[int, Path]:
@@ -114,6 +138,10 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a snapshot for reading; nothing outside of the file can be reached through the connection."""
     import duckdb
 
-    config = {"enable_external_access": "false", "lock_configuration": "true", "threads": "2"}
+    config = {
+        "enable_external_access": "false",
+        "lock_configuration": "true",
+        "threads": "1",
+    }  # one thread: float sums have one order
     with contextlib.closing(duckdb.connect(str(path), read_only=True, config=config)) as con:
         yield con

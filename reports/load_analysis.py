@@ -1,0 +1,73 @@
+"""Fill the tables of the studies of a workspace; without a study they stay empty."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis import records
+from pipelines.contracts.errors import InputError, message
+from reports.catalogue import Catalogue
+from reports.ddl import create_table
+from reports.load import insert
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def load_analysis(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
+    """Create and fill the tables of `analysis.records`, and `designs`.
+
+    Raises:
+        InputError: if a table of a study lacks a column.
+    """
+    for name, schema in records.TABLES.items():
+        create_table(con, name, schema)
+    for order, design_id in enumerate(records.list_studies(catalogue.workspace)):
+        study = records.study_folder(catalogue.workspace, design_id)
+        body = json.loads((study / "design.json").read_text(encoding="utf-8"))
+        row = [order, design_id, _text(body.get("name", design_id)), json.dumps(body, sort_keys=True)]
+        con.execute("INSERT INTO designs VALUES (?, ?, ?, ?)", row)
+        for name in records.TABLES:
+            for path in table_files(study, name):
+                insert(con, name, records.read_table(path, name))
+
+
+def table_files(study: Path, name: str) -> list[Path]:
+    """Return the files of a table: one of the study, or else one per run that is done (`run.json` is its commit)."""
+    whole = study / f"{name}.parquet"
+    if whole.is_file():
+        return [whole]
+    return [path for run in records.list_runs(study) if (path := run / f"{name}.parquet").is_file()]
+
+
+def load_slice_documents(con: duckdb.DuckDBPyConnection) -> None:
+    """Find the documents of every slice by running its predicate over all documents.
+
+    Raises:
+        InputError: naming the slice whose predicate does not run.
+    """
+    import duckdb
+
+    for design_id, name, where in con.sql(
+        "SELECT design_id, slice, where_sql FROM slices ORDER BY rowid"
+    ).fetchall():
+        try:
+            con.execute(
+                "INSERT INTO slice_documents SELECT ?, ?, doc_id, part, row FROM slice_candidates "
+                f"WHERE ({where}) ORDER BY part, row",
+                [design_id, name],
+            )
+        except (duckdb.BinderException, duckdb.ParserException) as error:
+            what = str(error).splitlines()[0]
+            where_from = f"slice {name!r} of design {design_id}"
+            raise InputError(
+                message(
+                    where_from, "predicate does not run", what, "SQL over the columns of slice_candidates"
+                )
+            ) from error
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
