@@ -1,0 +1,94 @@
+"""Design files (YAML): which slices are ablated, how, and with which proxy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipelines.contracts.errors import did_you_mean
+from pipelines.contracts.yaml_model import StrictModel
+
+SliceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class SliceSpec(StrictModel):
+    """A slice: an SQL predicate over the documents."""
+
+    where: str
+    description: str = ""
+
+
+class ProxySpec(StrictModel):
+    """The proxy model; the vocabulary comes from the workspace."""
+
+    d_model: int = 64
+    layers: int = 2
+    heads: int = 2
+    context: int = 64
+    batch: int = 8
+    lr: float = 6e-3
+
+
+class NearDuplicateSwap(StrictModel):
+    """Replace kept documents by their own near-duplicates, in a pool of about one epoch."""
+
+    slice: SliceName
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    min_duplicate_tokens: int = 5_000
+
+
+class RejectSwap(StrictModel):
+    """Replace a share of each slice's and language's kept tokens by documents that the rules rejected."""
+
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.25
+    min_pool_tokens: int = 20_000
+
+
+class DesignSpec(StrictModel):
+    """A design.
+
+    Attributes:
+        name: name.
+        design: which design function builds the cells.
+        slices: source-level slices; they must not overlap; each is a target.
+        weights: share of each slice in the full mixture; equal if not named.
+        leave_out: slices that are left out in turn.
+        blocks: seed tuples; every cell is run once in each.
+        tokens: training tokens per run.
+        eval_tokens: held-out tokens per target and population.
+        choice_items: continuation questions per target.
+        max_epochs: no atom may be read more often.
+        delta_bpb: half width of what counts as negligible.
+        prior_sd_bpb: assumed sd of a paired difference, until it is measured.
+        max_runs: budget; a design that needs more is refused.
+        seed: enters every seed.
+    """
+
+    name: str
+    design: Literal["demo"] = "demo"
+    slices: dict[SliceName, SliceSpec]
+    weights: dict[SliceName, float] = Field(default_factory=dict)
+    leave_out: tuple[SliceName, ...]
+    near_duplicates: NearDuplicateSwap | None = None
+    rejects: RejectSwap | None = None
+    proxy: ProxySpec = ProxySpec()
+    blocks: Annotated[int, Field(ge=2)] = 5
+    tokens: Annotated[int, Field(ge=1024)] = 262_144
+    eval_tokens: Annotated[int, Field(ge=256)] = 12_000
+    choice_items: Annotated[int, Field(ge=0)] = 40
+    max_epochs: float = 4.0
+    delta_bpb: Annotated[float, Field(gt=0)] = 0.02
+    prior_sd_bpb: Annotated[float, Field(gt=0)] = 0.02
+    max_runs: int = 100
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _names_are_slices(self) -> DesignSpec:
+        swapped = (self.near_duplicates.slice,) if self.near_duplicates else ()
+        for name in (*self.leave_out, *self.weights, *swapped):
+            if name not in self.slices:
+                raise ValueError(f"names of slices, not {name!r}. {did_you_mean(name, self.slices)}")
+        if any(weight <= 0 for weight in self.weights.values()):
+            raise ValueError("positive weights")
+        return self

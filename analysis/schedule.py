@@ -1,0 +1,97 @@
+"""Schedules: which atom fills which slot, coupled across cells.
+
+Slot t goes to argmin_k E(seed, t, k) / w_k with E exponential (an exponential race), so atom k wins with
+probability w_k, and taking k out of a mixture changes only the slots that k had won. The content of an
+atom's slots is a prefix of one stream per (block, atom), so what stays keeps its text, too. This couples
+the cells of a block: differences between them are not blurred by different draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from analysis.mixtures import Mixture
+from pipelines.contracts.ids import key64
+
+Transform = Literal["none", "sham", "shuffle"]
+SHAM_SHARE = 0.2
+SHUFFLE_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Slots:
+    """The slots of one run.
+
+    Attributes:
+        names: atoms that may win, sorted.
+        atom: [slots] index into `names`.
+        position: [slots] which slot of the atom's stream.
+        shuffled: [slots] whether the tokens of the slot are shuffled.
+    """
+
+    names: tuple[str, ...]
+    atom: np.ndarray
+    position: np.ndarray
+    shuffled: np.ndarray
+
+
+def generator(*key: object) -> np.random.Generator:
+    """Return a generator that depends on a key only (counter-based, no global state)."""
+    return np.random.Generator(np.random.Philox(key=key64("\0".join(map(str, key)))))
+
+
+def race(mixture: Mixture, slots: int, seed: str) -> np.ndarray:
+    """Run the exponential race.
+
+    Args:
+        mixture: weights; each atom's draws depend on its name only, not on the others.
+        slots: number of slots.
+        seed: names the block.
+
+    Returns:
+        [slots] index of the winner among the sorted atoms.
+    """
+    names = sorted(mixture.weights)
+    best, winner = np.full(slots, np.inf), np.zeros(slots, np.int64)
+    for index, name in enumerate(names):
+        arrival = generator(seed, "race", name).exponential(size=slots) / mixture.weights[name]
+        earlier = arrival < best
+        best[earlier], winner[earlier] = arrival[earlier], index
+    return winner
+
+
+def schedule(mixture: Mixture, slots: int, block_seed: str, transform: Transform = "none") -> Slots:
+    """Fill the slots of a run.
+
+    Args:
+        mixture: what to draw from.
+        slots: number of slots.
+        block_seed: the same for every cell of a block.
+        transform: "sham" redraws a random 20 % of the slots from the same mixture, with fresh content (true
+            effect 0); "shuffle" shuffles the tokens of 20 % of the slots (must hurt).
+    """
+    names = tuple(sorted(mixture.weights))
+    winner = race(mixture, slots, block_seed)
+    redrawn = np.zeros(slots, bool)
+    shuffled = np.zeros(slots, bool)
+    if transform == "sham":
+        redrawn = generator(block_seed, "sham").random(slots) < SHAM_SHARE
+        winner = np.where(redrawn, race(mixture, slots, block_seed + "/sham"), winner)
+    if transform == "shuffle":
+        shuffled = generator(block_seed, "shuffle").random(slots) < SHUFFLE_SHARE
+    return Slots(names, winner, _positions(winner, redrawn, race(mixture, slots, block_seed), len(names)), shuffled)
+
+
+def _positions(winner: np.ndarray, redrawn: np.ndarray, original: np.ndarray, atoms: int) -> np.ndarray:
+    """Number the slots of each atom: kept slots keep the number they had, redrawn ones come after all of these."""
+    position = np.empty(len(winner), np.int64)
+    for atom in range(atoms):
+        before = original == atom
+        mine = (winner == atom) & ~redrawn
+        position[mine] = (np.cumsum(before) - 1)[mine]
+        fresh = (winner == atom) & redrawn
+        position[fresh] = before.sum() + np.arange(fresh.sum())
+    return position
