@@ -19,7 +19,7 @@ from pipelines.contracts import storage
 
 if TYPE_CHECKING:
     from analysis.training.probe import Numerics
-    from analysis.training.trainer import TokenStream
+    from analysis.training.state import TokenStream
 
 CURVE_POINTS = 64
 """Points of a stored loss curve; each is the mean of the steps since the one before."""

@@ -168,7 +168,7 @@ def _trial(proxy: Proxy, numerics: Numerics) -> Trial:
     """Time training steps on random tokens after a warm-up (which compiles)."""
     try:
         engine = Engine(proxy, numerics)
-        run = _Steps(engine, proxy)
+        run = TrainingTrial(engine, proxy)
         run.take(2)
     except _compiler_errors() as error:  # no C++ compiler, or one that fails: eager still works
         return Trial(numerics, 0.0, f"not compiled: {str(error).splitlines()[0]}")
@@ -198,7 +198,7 @@ def _checked(trial: Trial, trials: list[Trial], proxy: Proxy) -> Trial:
     losses = []
     for dtype in ("float32", "bfloat16"):
         numerics = Numerics(trial.numerics.device, dtype, trial.numerics.compiled)
-        run = _Steps(Engine(proxy, numerics), proxy)
+        run = TrainingTrial(Engine(proxy, numerics), proxy)
         losses.append(run.take(AGREEMENT_STEPS)[-10:].mean().item())
     gap = abs(losses[1] - losses[0])
     if not gap <= AGREEMENT_NATS:
@@ -206,7 +206,7 @@ def _checked(trial: Trial, trials: list[Trial], proxy: Proxy) -> Trial:
     return Trial(trial.numerics, trial.tokens_per_s, f"loss differs from fp32 by {gap:.4f} nats")
 
 
-class _Steps:
+class TrainingTrial:
     """Training steps on a learnable stream: Zipf-distributed tokens, each followed by a fixed one half the time."""
 
     def __init__(self, engine: Engine, proxy: Proxy) -> None:

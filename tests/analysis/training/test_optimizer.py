@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -13,8 +15,8 @@ def test_schedule_warms_up_and_ends_where_it_should(schedule):
     assert rates[0] == pytest.approx(2.0 / 20)
     assert max(rates) == pytest.approx(2.0)
     assert rates[19] == pytest.approx(2.0)
-    assert all(a <= b for a, b in zip(rates[:19], rates[1:20], strict=True))
-    assert all(a >= b for a, b in zip(rates[20:-1], rates[21:], strict=True))
+    assert all(a <= b for a, b in pairwise(rates[:20]))
+    assert all(a >= b for a, b in pairwise(rates[20:]))
     assert rates[-1] == pytest.approx(2.0 if schedule == "constant" else 0.2, rel=0.05)
 
 
@@ -46,4 +48,4 @@ def test_averaging_windows_do_not_overlap_and_the_last_ends_the_run(n_steps, fra
     windows = plan_averaging(small_proxy(average_frac=frac), n_steps).windows
     assert windows[-1][1] == n_steps
     assert all(start < stop for start, stop in windows)
-    assert all(a[1] <= b[0] for a, b in zip(windows[:-1], windows[1:], strict=True))
+    assert all(a[1] <= b[0] for a, b in pairwise(windows))
