@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
+from analysis import records
 from analysis.models import Proxy
 from pipelines.contracts import storage
 
@@ -23,6 +24,19 @@ if TYPE_CHECKING:
 
 CURVE_POINTS = 64
 """Points of a stored loss curve; each is the mean of the steps since the one before."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What came out of a run."""
+
+    status: str  # "finished" or "diverged"
+    seed: int
+    tokens: int
+    train_cpu_s: float  # of this process; a resumed run counts from its last checkpoint
+    train_nats_per_token: (
+        float | None
+    )  # over the last twentieth of the steps; None for n-grams and where not finite
 
 
 @dataclass(frozen=True)
@@ -39,19 +53,20 @@ class RunOutput:
 
     def write_part(self, name: str, table: pa.Table) -> None:
         """Keep scores of the middle of a run until its end (a resumed run writes the same bytes again)."""
-        self._write(f"part-{name}.parquet", table)
+        with storage.atomic_write(str(self.folder / f"part-{name}.parquet")) as file:
+            pq.write_table(table, file)
 
     def write_scores(self, parts: Sequence[str], last: pa.Table) -> None:
         """Write `scores.parquet`: the parts, then the final scores."""
         paths = [self.folder / f"part-{name}.parquet" for name in parts]
         tables = [pq.read_table(path) for path in paths]
-        self._write("scores.parquet", self._labelled(pa.concat_tables([*tables, last])))
+        self._write_labelled("scores", pa.concat_tables([*tables, last]))
         for path in paths:
             path.unlink()
 
     def write_items(self, table: pa.Table) -> None:
         """Write `item_scores.parquet`."""
-        self._write("item_scores.parquet", self._labelled(table))
+        self._write_labelled("item_scores", table)
 
     def write_curve(self, losses: np.ndarray, proxy: Proxy) -> None:
         """Write `curves.parquet` from the [steps] losses."""
@@ -60,34 +75,32 @@ class RunOutput:
         columns = {
             "step": pa.array(stops[1:], pa.int64()),
             "train_tokens": pa.array(stops[1:] * proxy.batch * proxy.context, pa.int64()),
-            "train_loss_nats": pa.array(means, pa.float64()),
+            "train_nats_per_token": pa.array(means, pa.float64()),
         }
-        self._write("curves.parquet", self._labelled(pa.table(columns)))
+        self._write_labelled("curves", pa.table(columns))
 
     def finish(
-        self, proxy: Proxy, numerics: Numerics, outcome: str, stream: TokenStream, **facts: Any
+        self, proxy: Proxy, numerics: Numerics, stream: TokenStream, facts: RunFacts
     ) -> dict[str, Any]:
-        """Write `run.json` and return what is in it."""
+        """Write `run.json` and return what is in it: the columns of `records.RUNS`, the proxy, what was drawn."""
         record = {
             "run_id": self.run_id,
             **self.labels,
-            "outcome": outcome,
-            "proxy": proxy.model_dump(mode="json"),
+            **asdict(facts),
+            "model": proxy.model,
             "proxy_id": proxy.proxy_id,
-            **facts,
+            "tokens_per_cpu_s": facts.tokens / facts.train_cpu_s,
             "device": numerics.device,
             "dtype": numerics.dtype,
             "compiled": numerics.compiled,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
+            "proxy": proxy.model_dump(mode="json"),
             "drawn": stream.drawn(),
         }
         with storage.atomic_write(str(self.folder / "run.json")) as file:
             file.write(json.dumps(record, indent=1, allow_nan=False).encode())
         return record
 
-    def _labelled(self, table: pa.Table) -> pa.Table:
-        return table.add_column(0, "run_id", pa.array([self.run_id] * len(table), pa.string()))
-
-    def _write(self, name: str, table: pa.Table) -> None:
-        with storage.atomic_write(str(self.folder / name)) as file:
-            pq.write_table(table, file, compression="zstd")
+    def _write_labelled(self, name: str, table: pa.Table) -> None:
+        run_id = pa.array([self.run_id] * len(table), pa.string())
+        records.write_table(self.folder / f"{name}.parquet", table.add_column(0, "run_id", run_id), name)

@@ -51,7 +51,8 @@ class TrainingState:
     def __init__(
         self, proxy: Proxy, stream: TokenStream, seed: int, output: RunOutput, numerics: Numerics
     ) -> None:
-        self.proxy, self.stream, self.output, self.numerics = proxy, stream, output, numerics
+        self.proxy, self.stream, self.seed = proxy, stream, seed
+        self.output, self.numerics = output, numerics
         self.engine = _engine(proxy.canonical, numerics)
         self.n_steps = stream.n_slots // proxy.batch
         self.losses = torch.zeros(self.n_steps)

@@ -24,7 +24,7 @@ from analysis.models.llama import export
 from analysis.training.optimizer import (
     EVALUATION_FRACS,
 )
-from analysis.training.output import RunOutput
+from analysis.training.output import RunFacts, RunOutput
 from analysis.training.probe import Numerics
 from analysis.training.scheduler import Interrupted
 from analysis.training.state import TokenStream, TrainingState
@@ -159,7 +159,7 @@ def train_ngram(
     """Count an n-gram on the same rows as a Transformer would see (the seed plays no part)."""
     from analysis.models.ngram import count_rows, fit, save
 
-    del seed, numerics
+    del numerics
     start_s = time.process_time()
     rows = stream.slots_tokens(0, stream.n_slots // proxy.batch * proxy.batch)
     n_tokens = len(rows) * proxy.context
@@ -177,9 +177,8 @@ def train_ngram(
     output.write_scores(parts, _score(model, evaluation.heldouts, proxy, n_tokens))
     output.write_items(choice.score_items(model, evaluation.items, proxy.context, proxy.eos_id))
     output.write_curve(np.empty(0), proxy)
-    return output.finish(
-        proxy, Numerics(), "finished", stream, tokens=n_tokens, train_loss_nats=None, train_cpu_s=train_s
-    )
+    facts = RunFacts("finished", seed, n_tokens, train_s, None)
+    return output.finish(proxy, Numerics(), stream, facts)
 
 
 def _score(model: LogProb, heldouts: Sequence[HeldOut], proxy: Proxy, train_tokens: int) -> pa.Table:
@@ -210,19 +209,20 @@ def _finish(state: TrainingState, due: Mapping[int, float], evaluation: Evaluati
         parts = [f"curve-{due[step]}" for step in sorted(due) if step < state.n_steps]
         with state.averaged():
             output.write_scores(parts, _score(state.scorer(), evaluation.heldouts, proxy, tokens))
-            output.write_items(
-                choice.score_items(state.scorer(), evaluation.items, proxy.context, proxy.eos_id)
-            )
+            items = choice.score_items(state.scorer(), evaluation.items, proxy.context, proxy.eos_id)
             export(state.engine.model, output.folder)
+    else:  # a diverged run is an outcome; it has no scores, and its tables say so by being empty
+        output.write_scores([], _score(state.scorer(), [], proxy, tokens))
+        items = choice.ITEM_SCORES.empty_table()
+    output.write_items(items)
     last = state.losses[: state.step][-max(1, state.n_steps // 20) :].mean().item()
-    record = output.finish(
-        proxy,
-        state.numerics,
+    facts = RunFacts(
         "finished" if state.finite else "diverged",
-        state.stream,
-        tokens=tokens,
-        train_loss_nats=last if math.isfinite(last) else None,
-        train_cpu_s=state.cpu_s,
+        state.seed,
+        tokens,
+        state.cpu_s,
+        last if math.isfinite(last) else None,
     )
+    record = output.finish(proxy, state.numerics, stream=state.stream, facts=facts)
     state.path.unlink(missing_ok=True)
     return record

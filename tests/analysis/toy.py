@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.data import HeldOut
 from analysis.models import Proxy
 from analysis.training.trainer import RunJob
 
@@ -66,29 +67,16 @@ class ToyStream:
         return [{"atom": "toy", "tokens": self.n_slots * self.context}]
 
 
-@dataclass(frozen=True)
-class ToyHeldOut:
-    """The fields of `analysis.data.HeldOut`."""
-
-    target: str
-    population: str
-    ids: np.ndarray
-    offsets: np.ndarray
-    n_bytes: np.ndarray
-    component: list[str]
-    doc_id: list[str]
-
-
 def held_out(
     target: str = "toy", population: str = "kept", n: int = 12, seed: int = 9, longest: int = 60
-) -> ToyHeldOut:
+) -> HeldOut:
     """Make a held-out set; every second document shares its component with the one before."""
     texts = [np.append(text, 0) for text in documents(n, seed, longest=longest)]
     offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])])
     n_bytes = np.array([2 * (len(text) - 1) for text in texts])
-    names = [f"{target}-{index}" for index in range(n)]
-    components = [f"c{index // 2}" for index in range(n)]
-    return ToyHeldOut(target, population, np.concatenate(texts), offsets, n_bytes, components, names)
+    names = np.array([f"{target}-{index}" for index in range(n)])
+    components = np.array([f"c{index // 2}" for index in range(n)])
+    return HeldOut(target, population, np.concatenate(texts), offsets, n_bytes, components, names)
 
 
 def job(

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from analysis.data import HeldOut
 from analysis.evaluation import choice
 from analysis.evaluation.choice import build_choice_items, score_items, vocabulary_bytes
 from pipelines.contracts.errors import InputError
-from tests.analysis.toy import ToyHeldOut, held_out
+from tests.analysis.toy import held_out
 
 LETTERS = [b""] + [bytes([c]) for c in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 "]
 
@@ -35,7 +36,7 @@ def _held_out(tokenizer, n=24):
     offsets = np.concatenate([[0], np.cumsum([len(i) for i in ids])])
     n_bytes = np.array([len(text.encode()) for text in texts])
     components = [f"c{i // 3}" for i in range(n)]
-    return ToyHeldOut(
+    return HeldOut(
         "t", "kept", np.concatenate(ids), offsets, n_bytes, components, [f"d{i}" for i in range(n)]
     )
 

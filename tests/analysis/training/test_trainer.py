@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from analysis import records
 from analysis.training.probe import Numerics
 from analysis.training.scheduler import Interrupted
 from analysis.training.trainer import model_seed, run_job, train
@@ -37,19 +38,25 @@ def _final_bpb(folder):
 
 def test_learns_and_writes_the_run(tmp_path):
     record = run_job(job(tmp_path / "r1", n_slots=1024, lr=2e-2), _never)
-    assert record["outcome"] == "finished"
-    assert record["train_loss_nats"] < math.log(64) - 0.5
+    assert record["status"] == "finished"
+    assert record["train_nats_per_token"] < math.log(64) - 0.5
     assert record["tokens"] == 1024 * 16
     assert record == json.loads((tmp_path / "r1" / "run.json").read_text())
     names = {path.name for path in (tmp_path / "r1").iterdir()}
     assert names == {
         "run.json", "model.safetensors", "config.json", "curves.parquet", "scores.parquet", "item_scores.parquet"
     }  # fmt: skip
+    labels = {"design_id": "d", "cell": "full", "block": 0}
+    assert set(records.RUNS.names) <= set(record | labels)
+    for name in ("scores", "item_scores", "curves"):
+        assert set(records.read_table(tmp_path / "r1" / f"{name}.parquet", name)["run_id"].to_pylist()) <= {
+            "r1"
+        }
     scores = pq.read_table(tmp_path / "r1" / "scores.parquet").to_pydict()
     assert sorted(set(scores["train_tokens"])) == [256 * 16, 512 * 16, 1024 * 16]
     curve = pq.read_table(tmp_path / "r1" / "curves.parquet").to_pydict()
     assert curve["step"][-1] == 256
-    assert curve["train_loss_nats"][-1] < curve["train_loss_nats"][0]
+    assert curve["train_nats_per_token"][-1] < curve["train_nats_per_token"][0]
 
 
 def test_equal_seeds_give_equal_bits_and_other_seeds_do_not(tmp_path):
@@ -120,10 +127,11 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 
 def test_a_loss_that_is_not_finite_is_an_outcome(tmp_path):
     record = run_job(job(tmp_path / "r", lr=1e30, warmup_frac=0.0), _never)
-    assert record["outcome"] == "diverged"
-    assert record["train_loss_nats"] is None
+    assert record["status"] == "diverged"
+    assert record["train_nats_per_token"] is None
     assert 0 < record["tokens"] < 256 * 16
-    assert not (tmp_path / "r" / "scores.parquet").exists()
+    assert records.read_table(tmp_path / "r" / "scores.parquet", "scores").num_rows == 0
+    assert not (tmp_path / "r" / "model.safetensors").exists()
     assert pq.read_table(tmp_path / "r" / "curves.parquet")["step"].to_pylist()[-1] * 64 == record["tokens"]
 
 
@@ -137,7 +145,7 @@ def test_evaluated_weights_are_the_average_of_the_last_fifth(tmp_path):
 
 def test_n_gram_runs_through_the_same_function(tmp_path):
     record = run_job(job(tmp_path / "r", n_slots=512, model="ngram"), _never)
-    assert record["outcome"] == "finished"
+    assert record["status"] == "finished"
     scores = pq.read_table(tmp_path / "r" / "scores.parquet")
     assert sorted(set(scores["train_tokens"].to_pylist())) == [128 * 16, 256 * 16, 512 * 16]
     assert _final_bpb(tmp_path / "r") < math.log2(64) / 2  # two bytes per token; uniform is 3 bits per byte
