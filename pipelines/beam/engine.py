@@ -51,11 +51,13 @@ class EngineExecutor:
         self._log = Path(tempfile.gettempdir()) / f"mixtrace-engine-{os.getpid()}.log"
         self._scratch = tempfile.TemporaryDirectory(prefix="mixtrace-engine-", ignore_cleanup_errors=True)
         self._job_port = _free_port()
+        self._thread_failed, threading.excepthook = threading.excepthook, _log_thread_failure
         _listen_on_loopback()
 
     def close(self) -> None:
         """Remove staged artifacts; Beam ends the job servers that it started when the process ends."""
         self._scratch.cleanup()
+        threading.excepthook = self._thread_failed
 
     def run_map(self, context: Context, stage: MapStage, tasks: list[Task]) -> None:
         """Run the tasks of a map stage as one pipeline."""
@@ -134,8 +136,9 @@ class EngineExecutor:
     @contextlib.contextmanager
     def _logged(self, stage: str) -> Iterator[None]:
         """Send Beam's and the engine's log to a file instead of the terminal."""
-        root = logging.getLogger()
-        logging.getLogger("apache_beam").setLevel(logging.NOTSET)
+        root, beam_logger = logging.getLogger(), logging.getLogger("apache_beam")
+        beam_level = beam_logger.level
+        beam_logger.setLevel(logging.NOTSET)
         handler = logging.FileHandler(self._log, "a", "utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
         before, level = root.handlers[:], root.level
@@ -147,6 +150,7 @@ class EngineExecutor:
         finally:
             root.handlers[:] = before
             root.setLevel(level)
+            beam_logger.setLevel(beam_level)
             handler.close()
 
 
@@ -167,7 +171,6 @@ def _cause(text: str) -> str:
 
 def _cancel(result: Any) -> None:
     """Cancel a job that hangs; an engine that does not even answer is left behind."""
-
     import grpc
 
     def ask() -> None:
@@ -177,6 +180,14 @@ def _cancel(result: Any) -> None:
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(_CANCEL_S)
+
+
+def _log_thread_failure(args: threading.ExceptHookArgs) -> None:
+    """Keep the tracebacks of Beam's reader threads, which end in one when a job ends, out of the terminal."""
+    name = args.thread.name if args.thread else "?"
+    logging.getLogger(__name__).info(
+        "thread %s ended", name, exc_info=(args.exc_type, args.exc_value, args.exc_traceback)
+    )
 
 
 def _free_port() -> int:
