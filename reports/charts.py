@@ -17,6 +17,8 @@ from reports.blocks import Row, Spec
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 KEPT = "#009E73"
 OTHER = "#B8BEC6"
+INK = "#1f2430"
+_PAPER = "#f7f5ee"
 UNDETERMINED = "#DDE1E6"
 _MORE = ("#5B6C8F", "#A67C00", "#7FC8AE", "#8E5A7A", "#2A9FD6", "#8C3B00", "#A89F1A", "#6B7280")
 _BAR_STEP_PX = 34
@@ -149,7 +151,14 @@ def bars(
     return finish(chart, 26 * len(order))
 
 
-VERDICT_COLOURS = {"helps": "#009E73", "hurts": "#D55E00", "negligible": "#56B4E9", "undetermined": "#9AA2AE"}
+VERDICT_COLOURS = {
+    "helps": "#0072B2",
+    "hurts": "#D55E00",
+    "negligible": "#56B4E9",
+    "undetermined": "#9AA2AE",
+    "passed": "#009E73",
+    "failed": "#C1121F",
+}
 
 
 def heat_map(rows: Sequence[Row], x: str, y: str, value: str, title: str) -> Spec:
@@ -164,11 +173,12 @@ def heat_map(rows: Sequence[Row], x: str, y: str, value: str, title: str) -> Spe
     """
     columns, lines = (list(dict.fromkeys(row[name] for row in rows)) for name in (x, y))
     # effects on the removed slice itself are ten times all others: a linear shade would hide the rest
-    largest = max((abs(row[value]) for row in rows if row["verdict"] != "undetermined"), default=1.0) or 1.0
+    largest = max((abs(row[value]) for row in rows if row["verdict"] in ("helps", "hurts")), default=1.0)
+    rows = [row for row in rows if row[value] is not None]
     data = [
         {
             **row,
-            **_cell_colours(row[value] / largest, row["verdict"]),
+            **_cell_colours(abs(row[value]) / largest, row["verdict"]),
             "label": f"{row[value]:+.3f}".replace("-", "−"),
             "interval": f"{row['lo']:+.4f} to {row['hi']:+.4f}".replace("-", "−"),
         }
@@ -207,19 +217,19 @@ def _cell_colours(relative: float, verdict: str) -> Row:
     """Return the colours of a cell and of its text.
 
     Args:
-        relative: effect over the largest determined effect, in [-1, 1].
-        verdict: undetermined cells are grey.
+        relative: size of the effect over the largest determined effect.
+        verdict: gives the hue (helps: blue, hurts: orange, negligible: pale); undetermined cells are grey.
     """
     if verdict == "undetermined":
         return {"fill": UNDETERMINED, "ink": "#8a93a1"}
-    strength = math.sqrt(min(abs(relative), 1.0))
-    full = (0x00, 0x72, 0xB2) if relative > 0 else (0xD5, 0x5E, 0x00)
-    mixed = (
-        round(paper + (hue - paper) * strength) for paper, hue in zip((0xFA, 0xF7, 0xF2), full, strict=True)
-    )
+    if verdict == "negligible":
+        return {"fill": _PAPER, "ink": INK}
+    strength = 0.1 + 0.9 * math.sqrt(min(relative, 1.0))
+    full = (0x00, 0x72, 0xB2) if verdict == "helps" else (0xD5, 0x5E, 0x00)
+    mixed = (round(0xFA + (hue - 0xFA) * strength) for hue in full)
     return {
         "fill": "#" + "".join(f"{channel:02x}" for channel in mixed),
-        "ink": "#ffffff" if strength > 0.6 else "#1f2430",
+        "ink": "#ffffff" if strength > 0.6 else INK,
     }
 
 
@@ -233,6 +243,7 @@ def intervals(rows: Sequence[Row], category: str, value: str, title: str, axis_t
         title: title of the chart.
         axis_title: what is on the x axis, with unit and sign in words.
     """
+    rows = [row for row in rows if row[value] is not None]
     order = list(dict.fromkeys(row[category] for row in rows))
     verdicts = [name for name in VERDICT_COLOURS if any(row["verdict"] == name for row in rows)]
     y = alt.Y(field=category, type="nominal", sort=order, title=None)

@@ -55,7 +55,7 @@ def load_slice_documents(con: duckdb.DuckDBPyConnection) -> None:
     ).fetchall():
         try:
             con.execute(
-                "INSERT INTO slice_documents SELECT ?, ?, doc_id, part, row FROM slice_candidates "
+                "INSERT INTO slice_documents SELECT ?, ?, doc_id, part, row FROM document_view "
                 f"WHERE ({where}) ORDER BY part, row",
                 [design_id, name],
             )
@@ -63,9 +63,7 @@ def load_slice_documents(con: duckdb.DuckDBPyConnection) -> None:
             what = str(error).splitlines()[0]
             where_from = f"slice {name!r} of design {design_id}"
             raise InputError(
-                message(
-                    where_from, "predicate does not run", what, "SQL over the columns of slice_candidates"
-                )
+                message(where_from, "predicate does not run", what, "SQL over the columns of document_view")
             ) from error
 
 

@@ -6,7 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reports.blocks import Page
-from reports.pages import curation, duplicates, languages, overview
+from reports.pages import (
+    controls,
+    curation,
+    downstream,
+    duplicates,
+    languages,
+    method,
+    mixtures,
+    overview,
+    perplexity,
+    runs,
+)
 
 if TYPE_CHECKING:
     import duckdb
@@ -14,6 +25,12 @@ if TYPE_CHECKING:
 PAGES: tuple[Callable[[duckdb.DuckDBPyConnection], Page], ...] = (
     overview.page,
     curation.page,
-    duplicates.page,
     languages.page,
+    duplicates.page,
+    mixtures.page,
+    perplexity.page,
+    downstream.page,
+    controls.page,
+    runs.page,
+    method.page,
 )

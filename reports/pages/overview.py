@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.blocks import Block, Page, Row, Tile, Tiles, query
+from reports.blocks import Block, Finding, Findings, Page, Prose, Row, Tile, Tiles, query
 from reports.format import byte_size, count, share, short_count
+from reports.pages.study import finding
 
 if TYPE_CHECKING:
     import duckdb
@@ -17,14 +18,33 @@ SELECT (SELECT coalesce(sum(records), 0)::BIGINT FROM accounts) AS records, coun
   count(*) FILTER (NOT kept AND duplicate_kind IS NULL) AS by_rules, count(*) FILTER (duplicate_kind = 'exact') AS exact,
   count(*) FILTER (duplicate_kind = 'near') AS near, (SELECT count(*) FROM dead_letters) AS dead_letters,
   coalesce(sum(n_tokens), 0)::BIGINT AS tokens, coalesce(sum(n_tokens) FILTER (kept), 0)::BIGINT AS kept_tokens,
-  (SELECT count(*) FROM sources) AS sources, count(DISTINCT lang) AS languages
+  (SELECT count(*) FROM sources) AS sources
 FROM curated
 """
+# Perplexity on unfiltered held-out text and the margin; own-slice removal hurts by construction and is no finding.
+_EFFECTS = """
+SELECT * FROM effect_table
+WHERE design_id = ? AND method <> 'ngram' AND family NOT IN ('own-slice', 'controls')
+  AND (metric <> 'bpb' OR population = 'unfiltered')
+ORDER BY family = 'decisions' DESC, metric, abs(estimate) DESC NULLS LAST, contrast, target
+"""
+_OWN = """
+SELECT count(*) AS tests, count(*) FILTER (verdict = 'helps') AS helps, min(estimate) AS least, max(estimate) AS most
+FROM effect_table WHERE design_id = ? AND method <> 'ngram' AND family = 'own-slice' AND metric = 'bpb' AND population = 'unfiltered'
+"""
+_LISTED = 12
 
 
 def page(con: duckdb.DuckDBPyConnection) -> Page:
     """Make the page."""
-    return Page("overview", "Overview", (corpus_tiles(query(con, _TOTALS)[0]),))
+    studies = query(con, "SELECT design_id, name FROM designs ORDER BY design_order")
+    found = [study_findings(con, study) for study in studies]
+    note = (
+        ()
+        if studies
+        else (Prose("No study was run on this workspace yet; this report is about its curation."),)
+    )
+    return Page("overview", "Overview", (corpus_tiles(query(con, _TOTALS)[0]), *note, *found))
 
 
 def corpus_tiles(total: Row) -> Block:
@@ -37,7 +57,7 @@ def corpus_tiles(total: Row) -> Block:
     return Tiles(
         (
             Tile("records read", count(total["records"]), f"{total['sources']} sources"),
-            Tile("documents", count(documents), byte_size(total["text_bytes"])),
+            Tile("documents", count(documents), f"{byte_size(total['text_bytes'])} of text"),
             Tile(
                 "kept",
                 count(total["kept"]),
@@ -50,7 +70,42 @@ def corpus_tiles(total: Row) -> Block:
             Tile(
                 "tokens kept",
                 short_count(total["kept_tokens"]),
-                f"{short_count(total['tokens'])} with rejected documents",
+                f"{short_count(total['tokens'])} with dropped documents",
             ),
         )
     )
+
+
+def study_findings(con: duckdb.DuckDBPyConnection, study: Row) -> Findings:
+    """Say what a study found: determined effects first, and how many tests determined nothing."""
+    effects = query(con, _EFFECTS, [study["design_id"]])
+    determined = [row for row in effects if row["verdict"] in ("helps", "hurts")]
+    items = [finding(row) for row in determined[:_LISTED]]
+    if len(determined) > _LISTED:
+        items.append(
+            Finding(
+                f"… and {len(determined) - _LISTED} more determined effects, in the tables below.", "helps"
+            )
+        )
+    negligible = sum(row["verdict"] == "negligible" for row in effects)
+    undetermined = sum(row["verdict"] == "undetermined" for row in effects)
+    if negligible:
+        items.append(
+            Finding(
+                f"{negligible} of {len(effects)} effects are negligible: shown to lie within ±δ.",
+                "negligible",
+            )
+        )
+    if undetermined:
+        text = f"{undetermined} of {len(effects)} effects are undetermined: neither a difference nor its absence could be shown."
+        items.append(Finding(text, "undetermined"))
+    own = query(con, _OWN, [study["design_id"]])[0]
+    if own["tests"]:
+        text = (
+            f"By construction, removing a slice hurts its own target: {own['helps']} of {own['tests']} such effects are determined "
+            f"({own['least']:+.2f} to {own['most']:+.2f} bpb)."
+        )
+        items.append(Finding(text.replace("-", "−"), "undetermined"))
+    if not items:
+        items.append(Finding("No effect was estimated yet: run `mixtrace effects`.", "undetermined"))
+    return Findings(f"What the study “{study['name']}” found", tuple(items))

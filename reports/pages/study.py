@@ -1,24 +1,29 @@
-"""What the pages about the study share: whether there is one, whether it is void, and effects in words."""
+"""What the pages about studies share: whether there is one, whether it is void, and effects in words."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from reports.blocks import Banner, Column, Finding, Prose, Row, query
+from reports.charts import colours
 from reports.format import effect, short_count
 
 if TYPE_CHECKING:
     import duckdb
 
 SIGN = (
-    "Sign: an effect is the treatment minus the baseline in bits per byte on the held-out text. Positive = removing it raises "
-    "bits per byte there = the slice helps; negative = the text is predicted better without it = the slice hurts there."
+    "Sign: an effect is the treatment minus the baseline, in bits per byte of the held-out text (lower bits are better). For a "
+    "slice that is left out, positive = removing it raises bits per byte there = the slice helps; negative = the text is "
+    "predicted better without it = the slice hurts there. The column “a positive effect says” spells it out for every contrast, "
+    "and the verdict speaks of the slice or decision."
 )
+
+DESIGN_COLUMN = Column("design_id", "design", "code")
 
 EFFECT_COLUMNS = (
     Column("contrast", "contrast"),
     Column("target", "held-out target"),
-    Column("population", "documents"),
+    Column("family", "family"),
     Column("estimate", "effect [bpb]", "effect"),
     Column("lo", "95 % from", "effect"),
     Column("hi", "to", "effect"),
@@ -27,6 +32,9 @@ EFFECT_COLUMNS = (
     Column("dilution", "dilution alone [bpb]", "effect"),
     Column("mde", "detectable [bpb]", "number"),
     Column("n_blocks", "blocks", "count"),
+    Column("train_tokens", "at tokens", "count"),
+    Column("fill", "fill"),
+    Column("meaning", "a positive effect says"),
     Column("note", "note"),
 )
 
@@ -41,16 +49,16 @@ def no_study(con: duckdb.DuckDBPyConnection) -> Prose | None:
 
 
 def void_banners(con: duckdb.DuckDBPyConnection) -> tuple[Banner, ...]:
-    """Return a red banner for every design whose sham or shuffle control failed."""
+    """Return a red banner for every design with a control that failed."""
     failed = query(
         con,
-        "SELECT design_id, list_sort(list(DISTINCT control)) AS controls, list_sort(list(DISTINCT message)) AS messages\n"
-        "FROM control_table WHERE NOT passed GROUP BY design_id ORDER BY design_id",
+        "SELECT c.design_id, d.name, list(c.control ORDER BY c.rowid) AS controls, list(c.detail ORDER BY c.rowid) AS details\n"
+        "FROM controls c LEFT JOIN designs d USING (design_id) WHERE NOT c.passed GROUP BY c.design_id, d.name ORDER BY c.design_id",
     )
     return tuple(
         Banner(
-            f"This study is void: the {' and the '.join(row['controls'])} control failed ({'; '.join(row['messages'])}). "
-            "Its effects are shown for diagnosis only; no verdict holds.",
+            f"The study “{row['name']}” is void: the {' and the '.join(row['controls'])} control failed "
+            f"({'; '.join(row['details'])}). Its effects are shown for diagnosis only; no verdict holds.",
             "error",
         )
         for row in failed
@@ -58,13 +66,24 @@ def void_banners(con: duckdb.DuckDBPyConnection) -> tuple[Banner, ...]:
 
 
 def finding(row: Row) -> Finding:
-    """Say an effect in words.
+    """Say an effect in words, with its interval and the budget that it was measured at.
 
-    >>> finding({"contrast": "without web", "target": "wiki", "estimate": 0.0312, "lo": 0.02, "hi": 0.04, "unit": "bpb",
-    ...          "verdict": "helps", "train_tokens": 262144, "fill": "proportional", "population": "unfiltered"}).text
-    'without web: helps on wiki (unfiltered): +0.0312 bpb [+0.0200, +0.0400] at 262 k tokens, fill proportional'
+    >>> finding({"slice": "web", "target": "wiki", "population": "unfiltered", "estimate": 0.0312, "lo": 0.02, "hi": 0.04,
+    ...          "verdict": "helps", "metric": "bpb", "train_tokens": 262144, "fill": "proportional", "contrast": "no-web"}).text
+    'web helps on wiki (unfiltered): +0.0312 bpb [+0.0200, +0.0400], contrast no-web, fill proportional, at 262 k tokens'
     """
-    where = f"{row['target']} ({row['population']})" if row["population"] else row["target"]
-    size = f"{effect(row['estimate'])} {row['unit']} [{effect(row['lo'])}, {effect(row['hi'])}]"
-    budget = f"at {short_count(row['train_tokens'])} tokens, fill {row['fill']}"
-    return Finding(f"{row['contrast']}: {row['verdict']} on {where}: {size} {budget}", row["verdict"])
+    unit = "bpb" if row["metric"] == "bpb" else "bpb of margin"
+    size = f"{effect(row['estimate'])} {unit} [{effect(row['lo'])}, {effect(row['hi'])}]"
+    how = f"contrast {row['contrast']}, fill {row['fill']}, at {short_count(row['train_tokens'])} tokens"
+    return Finding(
+        f"{row['slice']} {row['verdict']} on {row['target']} ({row['population']}): {size}, {how}",
+        row["verdict"],
+    )
+
+
+def slice_colours(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Give every source and slice its colour, the same in all charts of the report."""
+    names = [row["source"] for row in query(con, "SELECT source FROM sources ORDER BY position")]
+    names += [row["slice"] for row in query(con, "SELECT slice FROM slices ORDER BY rowid")]
+    names += [row["slice"] for row in query(con, "SELECT DISTINCT slice FROM mixture_weights ORDER BY slice")]
+    return colours(names)

@@ -1,9 +1,13 @@
--- What the predicates of slices are asked of.
+-- What the predicates of slices are asked of: the same columns as in analysis/slices.py (a test compares them).
 
-CREATE VIEW slice_candidates AS
-SELECT c.*, c.duplicate_kind AS kind, c.n_tokens AS tokens, c.text_bytes AS bytes, s.* EXCLUDE (part, "row", lang, lang_score)
-FROM curated c LEFT JOIN signals s ON s.part = c.part AND s."row" = c."row";
-COMMENT ON VIEW slice_candidates IS 'All documents with everything that the predicate of a slice may speak of: place, language, signals, decision.';
-COMMENT ON COLUMN slice_candidates.kind IS 'exact or near if it was removed for that (as duplicate_kind)';
-COMMENT ON COLUMN slice_candidates.tokens IS 'tokens of the document (as n_tokens) [tokens]';
-COMMENT ON COLUMN slice_candidates.bytes IS 'length of the cleaned text in UTF-8 (as text_bytes) [bytes]';
+CREATE VIEW document_view AS
+SELECT d.doc_id, d.part, d."row", d.source, d.path, d.url, d.date, d.text_bytes, s.* EXCLUDE (part, "row"),
+    c.kept, c.first_reason, c.failed_rules, c.split, c.split_key AS component,
+    u.component_size, u.kind AS duplicate_kind, u.leader, u.similarity,
+    d.doc_id IN (SELECT leader FROM duplicates WHERE kind = 'near') AS leads_near_duplicate
+FROM documents d JOIN signals s USING (part, "row") JOIN decisions c USING (part, "row")
+LEFT JOIN duplicates u USING (part, "row");
+COMMENT ON VIEW document_view IS 'All documents with everything that the predicate of a slice may speak of: place, language, signals, decision.';
+COMMENT ON COLUMN document_view.component IS 'what the split was drawn by: component_id, or content_hash if it is alone';
+COMMENT ON COLUMN document_view.duplicate_kind IS 'exact or near if it was removed for that';
+COMMENT ON COLUMN document_view.leads_near_duplicate IS 'true if some near duplicate was removed because it repeats this document';

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from reports import blocks, catalogue, charts, ddl, format, html, load  # noqa: A004
+from reports import blocks, catalogue, charts, ddl, format, html, load
 from reports.blocks import Banner, Column, Figure, Finding, Findings, Page, Prose, Tile, Tiles
 from reports.commands import write_report
 from reports.pages import study

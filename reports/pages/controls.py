@@ -1,0 +1,95 @@
+"""Controls: what must be zero is zero, what must hurt hurts, and how small an effect could be seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reports.blocks import Block, Column, Page, Prose, Row, figure
+from reports.charts import intervals
+from reports.pages.study import DESIGN_COLUMN, no_study, void_banners
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def page(con: duckdb.DuckDBPyConnection) -> Page:
+    """Make the page."""
+    if empty := no_study(con):
+        return Page("controls", "Controls", (empty,))
+    intro = Prose(
+        "The sham redraws a share of the training slots from the same mixture: its true effect is zero, at a perturbation as "
+        "large as that of a real contrast. The shuffle destroys the order of tokens in as many slots: it must hurt. If "
+        "either fails, the study is void."
+    )
+    return Page("controls", "Controls", (*void_banners(con), intro, _controls(con), _power(con), _noise(con)))
+
+
+def _controls(con: duckdb.DuckDBPyConnection) -> Block:
+    def draw(rows: tuple[Row, ...]) -> tuple[dict, ...]:
+        return (
+            intervals(
+                rows,
+                "control",
+                "estimate",
+                "effect of each control, mean over targets",
+                "bits per byte (positive = worse)",
+            ),
+        )
+
+    return figure(
+        con,
+        "controls-table",
+        "Did the controls hold?",
+        "The effect of every control with its 95 % interval: sham must lie about zero, shuffle must hurt.",
+        "SELECT *, CASE WHEN passed THEN 'passed' ELSE 'failed' END AS verdict FROM controls ORDER BY rowid",
+        (
+            DESIGN_COLUMN,
+            Column("control", "control"),
+            Column("verdict", "result", "verdict"),
+            Column("estimate", "effect [bpb]", "effect"),
+            Column("lo", "95 % from", "effect"),
+            Column("hi", "to", "effect"),
+            Column("detail", "found and expected"),
+        ),
+        draw,
+    )
+
+
+def _power(con: duckdb.DuckDBPyConnection) -> Block:
+    return figure(
+        con,
+        "power",
+        "Minimum detectable effect",
+        "How large an effect must be to be found with 80 % power, by family of tests: for one test, and at the corrected level.",
+        "SELECT * FROM power ORDER BY rowid",
+        (
+            DESIGN_COLUMN,
+            Column("family", "family"),
+            Column("sd_source", "noise is"),
+            Column("sd", "sd of paired differences [bpb]", "number"),
+            Column("n_blocks", "blocks", "count"),
+            Column("tests", "tests", "count"),
+            Column("mde", "detectable, one test [bpb]", "number"),
+            Column("mde_worst_case", "detectable, corrected [bpb]", "number"),
+        ),
+    )
+
+
+def _noise(con: duckdb.DuckDBPyConnection) -> Block:
+    return figure(
+        con,
+        "noise",
+        "Noise",
+        "How much a score moves when nothing but the seeds changes, and what pairing by block takes away of it.",
+        "SELECT * FROM noise ORDER BY rowid",
+        (
+            DESIGN_COLUMN,
+            Column("metric", "metric"),
+            Column("target", "held-out target"),
+            Column("population", "documents"),
+            Column("sd_between_seeds", "sd between seeds [bpb]", "number"),
+            Column("sd_paired", "sd of sham's paired differences [bpb]", "number"),
+            Column("rho", "correlation achieved", "number"),
+            Column("n_blocks", "blocks", "count"),
+        ),
+    )
