@@ -21,8 +21,16 @@ def test_what_the_proxy_states_is_taken_without_trials(tmp_path):
 
 def test_the_answer_is_cached_per_proxy(tmp_path, monkeypatch):
     proxy = small_proxy(dtype="auto")
+    torch.set_num_threads(2)
+    seen = []
+    steps = probe.TrainingTrial.take
+    monkeypatch.setattr(
+        probe.TrainingTrial, "take", lambda *a: seen.append(torch.get_num_threads()) or steps(*a)
+    )
     first = choose_numerics(proxy, tmp_path, "cpu")
     assert not first.compiled
+    assert set(seen) == {1}  # measured as the workers train
+    assert torch.get_num_threads() == 2
     (path,) = tmp_path.iterdir()
     answer = json.loads(path.read_text())
     assert len(answer["trials"]) == 2
