@@ -177,7 +177,7 @@ EFFECTS = table(
         *ESTIMATES,
         field("q", _FLOAT, "p after Benjamini-Hochberg within the family", nullable=True),
         field("tost_q", _FLOAT, "tost_p after Benjamini-Hochberg within the family", nullable=True),
-        field("verdict", _STRING, "helps, hurts, negligible or undetermined; speaks of the slice or decision"),
+        field("verdict", _STRING, "helps, hurts, negligible or undetermined; of the slice, of the decision to drop, or of the control"),
         field("interval_population", _STRING, "what the interval is about"),
     ],
 )

@@ -21,6 +21,8 @@ def minimum_detectable_effect(blocks: int, df: float, alpha: float = 0.05, power
 
     def missing(effect: float) -> float:
         shift = effect * blocks**0.5
+        if shift > critical + 10:  # found for certain; scipy's nct gives NaN out there
+            return 1 - power
         return stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift) - power
 
     return float(optimize.brentq(missing, 1e-3, 1e3))

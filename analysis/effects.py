@@ -1,0 +1,192 @@
+"""Measure: from sums per held-out component to estimates of contrasts, with moderated intervals.
+
+Sign: an estimate is treatment minus baseline. In bits per byte, positive means that the treatment is
+worse. The choice margin is higher-is-better. A missing or diverged run gives a row with its reason.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from analysis import records
+from analysis.designs import Contrast
+from analysis.statistics.equivalence import tost_p
+from analysis.statistics.moderated_t import moderated_paired_t
+
+_MIN_BLOCKS = 2
+
+
+@dataclass(frozen=True)
+class Study:
+    """The runs of a design.
+
+    Attributes:
+        runs: table of runs.
+        values: (cell, block, metric, target, population) -> final value.
+        curve: (cell, block, target) -> [(train tokens, bpb)] at intermediate evaluations and the end.
+    """
+
+    runs: pa.Table
+    values: dict[tuple[str, int, str, str, str], float]
+    curve: dict[tuple[str, int, str], list[tuple[int, float]]]
+
+
+def load_study(study: Path) -> Study:
+    """Read all finished runs of a study."""
+    rows, values, curve = [], {}, {}
+    for folder in records.list_runs(study):
+        run = run_row(folder)
+        rows.append(run)
+        if run["status"] != "finished":
+            continue
+        cell, block = run["cell"], run["block"]
+        scores = records.read_table(folder / "scores.parquet", "scores")
+        for (target, population, tokens), bpb in bits_per_byte(scores).items():
+            if tokens == run["tokens"]:
+                values[cell, block, "bpb", target, population] = bpb
+            if population == "kept":
+                curve.setdefault((cell, block, target), []).append((tokens, bpb))
+        items = records.read_table(folder / "item_scores.parquet", "item_scores")
+        for target, margin in mean_margins(items).items():
+            values[cell, block, "choice_margin", target, "kept"] = margin
+    return Study(records.from_rows(rows, "runs"), values, curve)
+
+
+def run_row(folder: Path) -> dict:
+    """Read `run.json` as a row of the table of runs."""
+    import json
+
+    body = json.loads((folder / "run.json").read_text("utf-8"))
+    tokens, seconds = body["tokens"], body["train_cpu_s"]
+    return {
+        "run_id": body["run_id"],
+        "design_id": body["design_id"],
+        "cell": body["cell"],
+        "block": body["block"],
+        "seed": body["seed"],
+        "model": body["proxy"]["model"],
+        "proxy_id": body["proxy_id"],
+        "status": body["outcome"],
+        "tokens": tokens,
+        "train_cpu_s": seconds,
+        "tokens_per_cpu_s": tokens / seconds if seconds else 0.0,
+        "device": body["device"],
+        "dtype": body["dtype"],
+        "compiled": body["compiled"],
+        "torch": body["torch"],
+        "train_nats_per_token": body["train_loss_nats"],
+    }
+
+
+def bits_per_byte(scores: pa.Table) -> dict[tuple[str, str, int], float]:
+    """Return bits per byte by (target, population, training tokens): a ratio of sums over components."""
+    sums = scores.group_by(["target", "population", "train_tokens"]).aggregate([("nats", "sum"), ("bytes", "sum")])
+    columns = (sums[name].to_pylist() for name in ("target", "population", "train_tokens", "nats_sum", "bytes_sum"))
+    return {(t, p, n): nats / math.log(2) / size for t, p, n, nats, size in zip(*columns, strict=True)}
+
+
+def mean_margins(items: pa.Table) -> dict[str, float]:
+    """Return the mean choice margin per target, in bits per byte."""
+    means = items.group_by("target").aggregate([("margin_bpb", "mean")])
+    return dict(zip(means["target"].to_pylist(), means["margin_bpb_mean"].to_pylist(), strict=True))
+
+
+def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str) -> list[dict]:
+    """Estimate all contrasts.
+
+    Variances are moderated within a family and metric: own-slice cells are noisier and lend to nobody else.
+
+    Args:
+        study: finished runs.
+        contrasts: what is compared.
+        blocks: blocks of the design.
+        design_id: the study.
+
+    Returns:
+        One row per contrast, in order, with the columns of `records.ESTIMATES`.
+    """
+    differences = np.array([_differences(study, contrast, blocks) for contrast in contrasts])
+    counts = np.isfinite(differences).sum(axis=1)
+    usable = counts >= _MIN_BLOCKS
+    groups = np.array([f"{contrast.family}/{contrast.metric}" for contrast in contrasts])
+    rows = [_row(contrast, design_id, study, int(n)) for contrast, n in zip(contrasts, counts, strict=True)]
+    if not usable.any():
+        return rows
+    test = moderated_paired_t(differences[usable], groups[usable])
+    delta = np.array([contrast.delta for contrast in contrasts])[usable]
+    negligible = tost_p(test.mean, test.se, test.df, delta)
+    for at, row in enumerate(np.flatnonzero(usable)):
+        rows[row] |= {
+            "estimate": float(test.mean[at]),
+            "se": float(test.se[at]),
+            "df": float(test.df[at]),
+            "lo": float(test.lo[at]),
+            "hi": float(test.hi[at]),
+            "p": float(test.p[at]),
+            "tost_p": float(negligible[at]),
+        }
+    return rows
+
+
+def _differences(study: Study, contrast: Contrast, blocks: int) -> list[float]:
+    found = []
+    for block in range(blocks):
+        key = (block, contrast.metric, contrast.target, contrast.population)
+        treatment = study.values.get((contrast.treatment, *key), math.nan)
+        found.append(treatment - study.values.get((contrast.baseline, *key), math.nan))
+    return found
+
+
+def _row(contrast: Contrast, design_id: str, study: Study, n_blocks: int) -> dict:
+    reason = None
+    if n_blocks < _MIN_BLOCKS:
+        reason = f"only {n_blocks} blocks in which both {contrast.treatment} and {contrast.baseline} finished"
+    method = "ngram" if contrast.treatment.startswith("ngram_") else "retrain"
+    return {
+        "design_id": design_id,
+        "contrast": contrast.name,
+        "family": contrast.family,
+        "slice": contrast.slice,
+        "target": contrast.target,
+        "population": contrast.population,
+        "metric": contrast.metric,
+        "method": method,
+        "fill": contrast.fill,
+        "n_blocks": n_blocks,
+        "delta": contrast.delta,
+        "expected_sign": contrast.expected_sign,
+        "meaning": contrast.meaning,
+        "reason": reason,
+    }
+
+
+def learning_slope(study: Study, target: str, blocks: int) -> float | None:
+    """Return d bpb / d ln(tokens) of a target near the end of the full cell's runs, averaged over blocks."""
+    slopes = []
+    for block in range(blocks):
+        points = sorted(study.curve.get(("full", block, target), []))
+        if len(points) >= 2:
+            (n0, y0), (n1, y1) = points[-2], points[-1]
+            slopes.append((y1 - y0) / math.log(n1 / n0))
+    return float(np.mean(slopes)) if slopes else None
+
+
+def dilution(slope: float | None, share_before: float, share_after: float) -> float | None:
+    """Predict the change of a target's loss from the changed share of its own data alone.
+
+    A leave-out with proportional fill gives every other slice more tokens; this is what the target's
+    learning curve makes of that, without any transfer.
+
+    Args:
+        slope: d bpb / d ln(tokens).
+        share_before: share of the target's own slice in the baseline.
+        share_after: its share in the treatment.
+    """
+    if slope is None or share_before <= 0 or share_after <= 0:
+        return None
+    return slope * math.log(share_after / share_before)

@@ -1,0 +1,108 @@
+"""The command `effects`: from runs to the tables of effects, noise, power and controls, and a short print."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+from analysis import records
+from analysis.commands import contrasts_of
+from analysis.designs import Contrast
+from analysis.effects import Study, dilution, learning_slope, load_study, measure
+from analysis.noise import measured_sd, noise_rows, power_rows
+from analysis.verdicts import control_rows, judge, void_reason
+from pipelines.contracts.errors import InputError, message
+
+
+def run_effects(workspace: Path, design_id: str | None = None, *, as_json: bool = False) -> None:
+    """Estimate and judge the effects of a study.
+
+    Raises:
+        InputError: if there is no study, or it has no finished run.
+    """
+    study_folder = find_study(workspace, design_id)
+    body = json.loads((study_folder / "design.json").read_text("utf-8"))
+    spec, targets = body["spec"], tuple(body["targets"])
+    study = load_study(study_folder)
+    if not study.values:
+        raise InputError(message(str(study_folder), "nothing to measure", "no finished run", "runs", "Run `mixtrace train` first."))
+    contrasts = contrasts_of(study_folder)
+    effects = estimate(study, contrasts, spec["blocks"], body["design_id"])
+    add_dilution(effects, study, study_folder, spec["blocks"])
+    noise = noise_rows(study, targets, spec["blocks"], body["design_id"])
+    retrained = [row for row in effects if row["method"] == "retrain"]
+    power = power_rows(contrasts, spec["blocks"], spec["prior_sd_bpb"], "measured", body["design_id"], measured_sd(retrained))
+    controls = control_rows(retrained, body["design_id"])
+    tables = {"effects": effects, "noise": noise, "power": power, "controls": controls}
+    for name, rows in tables.items():
+        records.write_table(study_folder / f"{name}.parquet", records.from_rows(rows, name), name)
+    print(json.dumps(tables, indent=1) if as_json else format_effects(effects, controls, noise, spec))
+
+
+def find_study(workspace: Path, design_id: str | None) -> Path:
+    """Return the folder of a study; the newest if no id is given.
+
+    Raises:
+        InputError: if there is none.
+    """
+    studies = records.list_studies(workspace)
+    if not studies or (design_id is not None and design_id not in studies):
+        hint = "Run `mixtrace design plan` first."
+        raise InputError(message(str(workspace), "no such study", design_id or "none", f"one of {studies}", hint))
+    return records.study_folder(workspace, design_id or studies[-1])
+
+
+def estimate(study: Study, contrasts: list[Contrast], blocks: int, design_id: str) -> list[dict]:
+    """Measure and judge, retraining and n-gram apart: they are different methods with different noise."""
+    effects: list[dict] = []
+    for is_ngram in (False, True):
+        mine = [contrast for contrast in contrasts if contrast.treatment.startswith("ngram_") == is_ngram]
+        effects += judge(measure(study, mine, blocks, design_id)) if mine else []
+    return effects
+
+
+def add_dilution(effects: list[dict], study: Study, folder: Path, blocks: int) -> None:
+    """Put the pure-dilution prediction beside every cross-slice effect with proportional fill."""
+    weights = records.read_table(folder / "mixture_weights.parquet", "mixture_weights").to_pylist()
+    share: dict[tuple[str, str], float] = {}
+    for row in weights:
+        key = (row["cell"], row["slice"])
+        share[key] = share.get(key, 0.0) + row["weight"]
+    for row in effects:
+        if row["family"] == "cross-slice" and row["fill"] == "proportional" and row["metric"] == "bpb":
+            slope = learning_slope(study, row["target"], blocks)
+            cell = f"without_{row['slice']}"
+            row["dilution"] = dilution(slope, share.get(("full", row["target"]), 0), share.get((cell, row["target"]), 0))
+
+
+def format_effects(effects: list[dict], controls: list[dict], noise: list[dict], spec: dict) -> str:
+    """Lay the study out for one screen: controls first, then what was determined."""
+    lines = []
+    void = void_reason(controls)
+    if void:
+        lines.append(f"THE STUDY IS VOID: {void}")
+    for row in controls:
+        mark = "passed" if row["passed"] else "FAILED"
+        lines.append(f"control {row['control']:<8} {mark}: {row['estimate']:+.4f} [{row['lo']:+.4f}, {row['hi']:+.4f}] bpb; {row['detail']}")
+    if noise:
+        sd = math.sqrt(sum(row["sd_between_seeds"] ** 2 for row in noise) / len(noise))
+        lines.append(f"noise: sd over seeds {sd:.4f} bpb; at {spec['tokens']:,} tokens, {spec['blocks']} blocks")
+    lines.append(f"{'contrast':<44} {'bpb':>8}  {'95 % interval':<20} {'dilution':>8} {'q':>8}  verdict")
+    shown = [row for row in effects if row["method"] == "retrain" and row["metric"] == "bpb" and row["family"] != "controls"]
+    for row in shown:
+        lines.append(_line(row))
+    counts: dict[str, int] = {}
+    for row in effects:
+        counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
+    lines.append("verdicts of all contrasts: " + ", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
+    return "\n".join(lines)
+
+
+def _line(row: dict) -> str:
+    if row.get("estimate") is None:
+        return f"{row['contrast']:<44} {'':>8}  {row['reason']}"
+    interval = f"[{row['lo']:+.3f}, {row['hi']:+.3f}]"
+    predicted = f"{row['dilution']:+.3f}" if row.get("dilution") is not None else ""
+    note = " (by construction)" if row["family"] == "own-slice" and row["verdict"] == "helps" else ""
+    return f"{row['contrast']:<44} {row['estimate']:>+8.3f}  {interval:<20} {predicted:>8} {row['q']:>8.4f}  {row['verdict']}{note}"

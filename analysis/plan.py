@@ -1,0 +1,101 @@
+"""Plan: what a study costs and what it can detect, before anything is trained. Imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.designs import Design
+from analysis.heldout import POPULATIONS, heldout_documents
+from analysis.noise import power_rows
+from analysis.slices import Atoms
+from pipelines.contracts.errors import ConfigError, message
+
+PRIOR_S_PER_RUN = 13.0
+"""Measured on one core without AMX for the demo proxy and 262k tokens, evaluation included."""
+PRIOR_TOKENS = 262_144
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a design will take.
+
+    Attributes:
+        runs: cells x blocks.
+        train_tokens: in all runs.
+        seconds: expected wall time.
+        epochs: greatest epochs of an atom per cell, with the atom.
+        power: rows of the table `power`.
+        notes: what a reader should know.
+    """
+
+    runs: int
+    train_tokens: int
+    seconds: float
+    epochs: dict[str, tuple[str, float]]
+    power: list[dict]
+    notes: tuple[str, ...]
+
+
+def make_plan(design: Design, atoms: Atoms, workers: int) -> Plan:
+    """Compute the plan.
+
+    Raises:
+        ConfigError: if the design needs more runs than its budget, reads an atom too often, or a target has no
+            held-out component: all before training.
+    """
+    spec = design.spec
+    runs = len(design.cells) * spec.blocks
+    if runs > spec.max_runs:
+        raise ConfigError(message("design", "more runs than the budget", runs, f"at most max_runs = {spec.max_runs}"))
+    epochs = {cell.name: _greatest_epochs(design, atoms, cell.name) for cell in design.cells}
+    for cell, (atom, value) in epochs.items():
+        if value > spec.max_epochs:
+            hint = "Use fewer tokens, a smaller weight, or raise max_epochs."
+            raise ConfigError(message(f"cell {cell}", f"reads {atom} too often", f"{value:.1f} epochs", f"at most {spec.max_epochs}", hint))
+    notes = tuple(_target_note(atoms, target) for target in design.targets)
+    seconds = runs * PRIOR_S_PER_RUN * spec.tokens / PRIOR_TOKENS / workers
+    power = power_rows(list(design.contrasts), spec.blocks, spec.prior_sd_bpb, "assumed", design.design_id)
+    return Plan(runs, runs * spec.tokens, seconds, epochs, power, notes)
+
+
+def _greatest_epochs(design: Design, atoms: Atoms, cell: str) -> tuple[str, float]:
+    from analysis.data import pool_tokens
+
+    mixture = next(c.mixture for c in design.cells if c.name == cell)
+    available = pool_tokens(atoms, {atom: mixture.pools.get(atom, 1.0) for atom in mixture.weights})
+    epochs = {atom: weight * design.spec.tokens / max(available[atom], 1) for atom, weight in mixture.weights.items()}
+    atom = max(epochs, key=lambda name: (epochs[name], name))
+    return atom, epochs[atom]
+
+
+def _target_note(atoms: Atoms, target: str) -> str:
+    parts = []
+    for population in POPULATIONS:
+        rows = heldout_documents(atoms, target, population)
+        components = len(set(rows["component"].to_pylist()))
+        if components == 0:
+            raise ConfigError(
+                message(f"slice {target!r}", "no held-out component", f"none of population {population!r}", "at least one",
+                        "Raise split.min_heldout_bytes in the recipe.")  # fmt: skip
+            )
+        parts.append(f"{population} {rows.num_rows} documents in {components} components")
+    return f"held-out {target}: {', '.join(parts)}"
+
+
+def format_plan(design: Design, plan: Plan) -> str:
+    """Lay the plan out for a terminal."""
+    spec = design.spec
+    lines = [
+        f"design {spec.name} ({design.design_id}): {len(design.cells)} cells x {spec.blocks} blocks = {plan.runs} runs "
+        f"of {spec.tokens:,} tokens, {plan.train_tokens / 1e6:.1f} M in all",
+        f"expected time {plan.seconds / 60:.1f} minutes of training (at {PRIOR_S_PER_RUN:.0f} s per run and core, assumed)",
+        f"{'cell':<22} {'role':<10} {'epochs at most':>14}  {'what was changed'}",
+    ]
+    for cell in design.cells:
+        lines.append(f"{cell.name:<22} {cell.role:<10} {plan.epochs[cell.name][1]:>14.2f}  {cell.description}")
+    lines.append(f"{'family':<14} {'tests':>5} {'sd (bpb)':>9} {'detectable':>11} {'worst case':>11}   minimum effect at 80 % power")
+    for row in plan.power:
+        lines.append(
+            f"{row['family']:<14} {row['tests']:>5} {row['sd']:>9.3f} {row['mde']:>11.3f} {row['mde_worst_case']:>11.3f}   sd {row['sd_source']}"
+        )
+    return "\n".join([*lines, *plan.notes])

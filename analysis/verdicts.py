@@ -1,0 +1,104 @@
+"""Judge: the only place where verdicts are made, by one rule.
+
+helps / hurts    q <= .05 after Benjamini-Hochberg within the family
+negligible       the 90 % interval lies inside +-delta (two one-sided tests, corrected, too)
+undetermined     everything else: more blocks would be needed
+
+The verdict speaks of the slice (if leaving it out raises the loss, the slice helps), of the decision (if
+training on what was dropped raises the loss, dropping it helps), and for controls of the treatment.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import stats
+
+from analysis.statistics.multiple_testing import within_families
+
+ALPHA = 0.05
+INTERVAL_POPULATION = "this held-out text, new seeds"
+
+
+def judge(estimates: list[dict], alpha: float = ALPHA) -> list[dict]:
+    """Give every estimate its corrected p values and its verdict.
+
+    Args:
+        estimates: rows from `measure`.
+        alpha: false discovery rate within a family.
+
+    Returns:
+        The rows with q, tost_q, verdict and interval_population.
+    """
+    families = np.array([f"{row['family']}/{row['metric']}/{row['method']}" for row in estimates])
+    p = np.array([_number(row.get("p")) for row in estimates])
+    tost = np.array([_number(row.get("tost_p")) for row in estimates])
+    q, tost_q = within_families(p, families), within_families(tost, families)
+    judged = []
+    for row, q_value, tost_value in zip(estimates, q, tost_q, strict=True):
+        verdict = _verdict(row, q_value, tost_value, alpha)
+        reason = row.get("reason")
+        if row["family"] == "own-slice" and verdict == "helps":
+            reason = "by construction: the target is the slice itself"
+        judged.append(
+            {
+                **row,
+                "q": None if math.isnan(q_value) else float(q_value),
+                "tost_q": None if math.isnan(tost_value) else float(tost_value),
+                "verdict": verdict,
+                "reason": reason,
+                "interval_population": INTERVAL_POPULATION,
+            }
+        )
+    return judged
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _verdict(row: dict, q: float, tost_q: float, alpha: float) -> str:
+    if not math.isnan(q) and q <= alpha:
+        worse_without = row["estimate"] > 0 if row["metric"] == "bpb" else row["estimate"] < 0
+        speaks_of_the_treatment = row["family"] == "controls"
+        return "helps" if worse_without != speaks_of_the_treatment else "hurts"
+    if not math.isnan(tost_q) and tost_q <= alpha:
+        return "negligible"
+    return "undetermined"
+
+
+def control_rows(effects: list[dict], design_id: str) -> list[dict]:
+    """Check the controls: the sham must not stand out, the shuffle must hurt.
+
+    The mean effect over targets is tested with the t of its targets' moderated errors (their average
+    variance; targets of one run are correlated, so this is not divided by their number).
+    """
+    rows = []
+    for control in ("sham", "shuffle"):
+        mine = [row for row in effects if row["slice"] == control and row.get("estimate") is not None]
+        if not mine:
+            continue
+        mean = float(np.mean([row["estimate"] for row in mine]))
+        se = float(np.sqrt(np.mean([row["se"] ** 2 for row in mine])))
+        half = float(stats.t.ppf(0.975, min(row["df"] for row in mine))) * se
+        significant = [row["target"] for row in mine if row["q"] is not None and row["q"] <= ALPHA]
+        if control == "sham":
+            passed = not significant and mean - half <= 0 <= mean + half
+            detail = f"true effect 0; {len(significant)} of {len(mine)} targets stand out after correction"
+        else:
+            passed = mean - half > 0
+            detail = f"must hurt; {len(significant)} of {len(mine)} targets stand out after correction"
+        rows.append(
+            {"design_id": design_id, "control": control, "passed": passed, "estimate": mean, "lo": mean - half,
+             "hi": mean + half, "detail": detail}  # fmt: skip
+        )
+    return rows
+
+
+def void_reason(controls: list[dict]) -> str | None:
+    """Return why the study is void, or None: a study whose sham or shuffle fails says nothing."""
+    failed = [row for row in controls if not row["passed"]]
+    if not failed:
+        return None
+    return "; ".join(f"{row['control']} failed ({row['detail']}; mean {row['estimate']:+.4f} bpb)" for row in failed)
