@@ -25,7 +25,7 @@ class Column:
 
     name: str
     label: str
-    kind: Literal["text", "count", "bytes", "share", "number", "effect", "code", "verdict"] = "text"
+    kind: Literal["text", "count", "bytes", "share", "number", "effect", "code", "long", "verdict"] = "text"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ THEME: Spec = {
         "tickColor": "#c5cad3", "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500, "labelLimit": 190,
     },
     "legend": {"labelColor": "#3b4252", "titleColor": "#3b4252", "labelFontSize": 12, "titleFontSize": 12,
-               "orient": "bottom", "columns": 4, "labelLimit": 220, "symbolType": "square"},
+               "orient": "bottom", "columns": 3, "labelLimit": 150, "symbolType": "square"},
     "title": {"anchor": "start", "fontSize": 13, "fontWeight": 600, "color": "#1f2430"},
 }  # fmt: skip
 
@@ -67,7 +67,9 @@ def rows_data(rows: Sequence[Row]) -> alt.Data:
 
 
 def _amount_axis(column: str) -> alt.Axis:
-    """Return an axis with short numbers; columns named `..._bytes` get "B" (5 kB)."""
+    """Return an axis with short numbers: shares in percent, columns named `..._bytes` in B, kB, MB."""
+    if column == "weight" or column.endswith("_frac"):
+        return alt.Axis(tickCount=5, format="%")
     unit = "B" if column.endswith("_bytes") else ""
     return alt.Axis(tickCount=5, labelExpr=f"replace(format(datum.value, '~s'), /([kMG]?)$/, ' $1{unit}')")
 

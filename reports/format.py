@@ -87,6 +87,7 @@ def text(value: Any) -> str:
 FORMATS = {
     "text": text,
     "code": text,
+    "long": text,
     "verdict": text,
     "count": count,
     "bytes": byte_size,

@@ -127,9 +127,9 @@ def _table(block: Figure) -> str:
 
 
 def _class(column: Column) -> str:
-    return (
-        ' class="num"' if column.kind in _NUMBER_KINDS else (' class="code"' if column.kind == "code" else "")
-    )
+    if column.kind in _NUMBER_KINDS:
+        return ' class="num"'
+    return f' class="{column.kind}"' if column.kind in ("code", "long") else ""
 
 
 def _cell(column: Column, row: Row) -> str:

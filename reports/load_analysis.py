@@ -27,7 +27,7 @@ def load_analysis(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
     for order, design_id in enumerate(records.list_studies(catalogue.workspace)):
         study = records.study_folder(catalogue.workspace, design_id)
         body = json.loads((study / "design.json").read_text(encoding="utf-8"))
-        row = [order, design_id, _text(body.get("name", design_id)), json.dumps(body, sort_keys=True)]
+        row = [order, design_id, _name(body) or design_id, json.dumps(body, sort_keys=True)]
         con.execute("INSERT INTO designs VALUES (?, ?, ?, ?)", row)
         for name in records.TABLES:
             for path in table_files(study, name):
@@ -67,5 +67,6 @@ def load_slice_documents(con: duckdb.DuckDBPyConnection) -> None:
             ) from error
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+def _name(body: dict[str, Any]) -> str | None:
+    """Return the name of a design: its own field, or that of the design file inside of it."""
+    return body.get("name") or body.get("spec", {}).get("name")

@@ -116,7 +116,7 @@ def _rules(con: duckdb.DuckDBPyConnection) -> Block:
             Column("only_bytes", "their text", "bytes"),
         ),
         lambda rows: (
-            bars(rows[:15], "rule", "only_documents", "documents that fail only this rule", "#E69F00"),
+            bars(rows[:10], "rule", "only_documents", "documents that fail only this rule", "#E69F00"),
         ),
     )
 

@@ -39,8 +39,8 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
         "downstream-effects",
         "Effects on the margin",
         "Change of the margin of the true continuation under each contrast: each dot is an estimate, each line its 95 % interval.",
-        "SELECT *, contrast || ' → ' || target AS label FROM effect_table WHERE metric = 'choice_margin'\n"
-        "ORDER BY design_id, method DESC, contrast_order, target",
+        "SELECT * FROM effect_table WHERE metric = 'choice_margin'\n"
+        "ORDER BY design_id, method DESC, contrast_order, target_order",
         EFFECT_COLUMNS,
         draw,
     )

@@ -21,16 +21,15 @@ SELECT (SELECT coalesce(sum(records), 0)::BIGINT FROM accounts) AS records, coun
   (SELECT count(*) FROM sources) AS sources
 FROM curated
 """
-# Perplexity on unfiltered held-out text and the margin; own-slice removal hurts by construction and is no finding.
+# Own-slice removal hurts by construction and is no finding.
 _EFFECTS = """
 SELECT * FROM effect_table
 WHERE design_id = ? AND method <> 'ngram' AND family NOT IN ('own-slice', 'controls')
-  AND (metric <> 'bpb' OR population = 'unfiltered')
 ORDER BY family = 'decisions' DESC, metric, abs(estimate) DESC NULLS LAST, contrast, target
 """
 _OWN = """
 SELECT count(*) AS tests, count(*) FILTER (verdict = 'helps') AS helps, min(estimate) AS least, max(estimate) AS most
-FROM effect_table WHERE design_id = ? AND method <> 'ngram' AND family = 'own-slice' AND metric = 'bpb' AND population = 'unfiltered'
+FROM effect_table WHERE design_id = ? AND method <> 'ngram' AND family = 'own-slice' AND metric = 'bpb'
 """
 _LISTED = 12
 

@@ -25,9 +25,8 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
         return Page("perplexity", "Perplexity", (empty,))
     groups = query(
         con,
-        "SELECT e.design_id, d.name, method, population FROM effects e JOIN designs d USING (design_id)\n"
-        "WHERE metric = 'bpb' GROUP BY d.design_order, e.design_id, d.name, method, population\n"
-        "ORDER BY d.design_order, method DESC, population DESC",
+        "SELECT e.design_id, d.name, method FROM effects e JOIN designs d USING (design_id) WHERE metric = 'bpb'\n"
+        "GROUP BY d.design_order, e.design_id, d.name, method ORDER BY d.design_order, method DESC",
     )
     matrices = [_matrix(con, number, group) for number, group in enumerate(groups)]
     return Page("perplexity", "Perplexity", (Prose(SIGN), Prose(_HOW), *matrices, _decisions(con)))
@@ -35,17 +34,17 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
 
 def _matrix(con: duckdb.DuckDBPyConnection, number: int, group: Row) -> Block:
     def draw(rows: tuple[Row, ...]) -> tuple[Spec, ...]:
-        return (heat_map(rows, "target", "contrast", "estimate", "effect on bits per byte"),)
+        return (heat_map(rows, "target", "cell", "estimate", "effect on bits per byte"),)
 
     return figure(
         con,
         f"effects-{number}",
-        f"Contrast × held-out target: {group['population']} documents, {group['method']}, study “{group['name']}”",
-        "Change of bits per byte on each held-out target (columns) under each contrast (rows): blue = the slice or decision "
-        "helps there, orange = it hurts, pale = negligible, grey = undetermined.",
-        "SELECT * FROM effect_table\n"
-        f"WHERE metric = 'bpb' AND design_id = '{group['design_id']}' AND method = '{group['method']}'\n"
-        f"  AND population = '{group['population']}' ORDER BY contrast_order, target",
+        f"Contrast × held-out target: study “{group['name']}”, {group['method']}",
+        "Change of bits per byte on each held-out target (columns) under each contrast (rows): blue = the slice helps there, "
+        "orange = it hurts (for a decision: the dropped text hurts), pale = negligible, grey = undetermined.",
+        "SELECT *, treatment || CASE WHEN population = 'kept' THEN '' ELSE ' (' || population || ')' END AS cell\n"
+        f"FROM effect_table WHERE metric = 'bpb' AND design_id = '{group['design_id']}' AND method = '{group['method']}'\n"
+        "ORDER BY contrast_order, target_order",
         EFFECT_COLUMNS,
         draw,
     )
@@ -56,10 +55,10 @@ def _decisions(con: duckdb.DuckDBPyConnection) -> Block:
         return (
             intervals(
                 rows,
-                "label",
+                "contrast",
                 "estimate",
-                "effect of each decision's contrast",
-                "bits per byte, treatment − baseline",
+                "effect of adding dropped text",
+                "bits per byte (positive = adding it is worse)",
             ),
         )
 
@@ -67,10 +66,9 @@ def _decisions(con: duckdb.DuckDBPyConnection) -> Block:
         con,
         "decision-effects",
         "Decisions of curation",
-        "What swapping in dropped documents does, on held-out text that no rule filtered: each dot is an estimate, each line its "
-        "95 % interval.",
-        "SELECT *, contrast || ' → ' || target AS label FROM effect_table\n"
-        "WHERE family = 'decisions' AND metric = 'bpb' AND population = 'unfiltered' ORDER BY design_id, contrast_order, target",
+        "What swapping in dropped documents does, on held-out text: each dot is an estimate, each line its 95 % interval; the verdict "
+        "speaks of the dropped text (hurts = dropping it was right).",
+        "SELECT * FROM effect_table WHERE family = 'decisions' AND metric = 'bpb' ORDER BY design_id, contrast_order, population",
         EFFECT_COLUMNS,
         draw,
     )

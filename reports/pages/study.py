@@ -22,8 +22,7 @@ DESIGN_COLUMN = Column("design_id", "design", "code")
 
 EFFECT_COLUMNS = (
     Column("contrast", "contrast"),
-    Column("target", "held-out target"),
-    Column("family", "family"),
+    Column("slice", "speaks of"),
     Column("estimate", "effect [bpb]", "effect"),
     Column("lo", "95 % from", "effect"),
     Column("hi", "to", "effect"),
@@ -33,9 +32,10 @@ EFFECT_COLUMNS = (
     Column("mde", "detectable [bpb]", "number"),
     Column("n_blocks", "blocks", "count"),
     Column("train_tokens", "at tokens", "count"),
+    Column("population", "documents"),
     Column("fill", "fill"),
-    Column("meaning", "a positive effect says"),
-    Column("note", "note"),
+    Column("meaning", "a positive effect says", "long"),
+    Column("note", "note", "long"),
 )
 
 
@@ -68,16 +68,16 @@ def void_banners(con: duckdb.DuckDBPyConnection) -> tuple[Banner, ...]:
 def finding(row: Row) -> Finding:
     """Say an effect in words, with its interval and the budget that it was measured at.
 
-    >>> finding({"slice": "web", "target": "wiki", "population": "unfiltered", "estimate": 0.0312, "lo": 0.02, "hi": 0.04,
-    ...          "verdict": "helps", "metric": "bpb", "train_tokens": 262144, "fill": "proportional", "contrast": "no-web"}).text
-    'web helps on wiki (unfiltered): +0.0312 bpb [+0.0200, +0.0400], contrast no-web, fill proportional, at 262 k tokens'
+    >>> finding({"slice": "web", "target": "wiki", "population": "kept", "estimate": 0.0312, "lo": 0.02, "hi": 0.04,
+    ...          "verdict": "helps", "metric": "bpb", "train_tokens": 262144, "fill": "proportional", "family": "cross-slice"}).text
+    'web helps on wiki: +0.0312 bpb [+0.0200, +0.0400] when left out (fill proportional; kept documents; at 262 k tokens)'
     """
     unit = "bpb" if row["metric"] == "bpb" else "bpb of margin"
     size = f"{effect(row['estimate'])} {unit} [{effect(row['lo'])}, {effect(row['hi'])}]"
-    how = f"contrast {row['contrast']}, fill {row['fill']}, at {short_count(row['train_tokens'])} tokens"
+    change = "when swapped in" if row["family"] == "decisions" else "when left out"
+    how = f"fill {row['fill']}; {row['population']} documents; at {short_count(row['train_tokens'])} tokens"
     return Finding(
-        f"{row['slice']} {row['verdict']} on {row['target']} ({row['population']}): {size}, {how}",
-        row["verdict"],
+        f"{row['slice']} {row['verdict']} on {row['target']}: {size} {change} ({how})", row["verdict"]
     )
 
 

@@ -49,18 +49,26 @@ COMMENT ON COLUMN run_table.kept_bpb IS 'mean over targets, held-out documents t
 COMMENT ON COLUMN run_table.unfiltered_bpb IS 'mean over targets, all held-out documents [bits per byte]';
 
 CREATE VIEW effect_table AS
-WITH orders AS (SELECT design_id, contrast, min(rowid) AS contrast_order, any_value(treatment) AS treatment FROM contrasts GROUP BY ALL),
-budgets AS (SELECT design_id, cell, max(tokens) AS train_tokens FROM runs GROUP BY design_id, cell),
-detectable AS (SELECT design_id, family, max(mde_worst_case) AS mde, max(mde) AS mde_single FROM power WHERE sd_source = 'measured' GROUP BY ALL)
-SELECT e.*, coalesce(o.contrast_order, -1) AS contrast_order, o.treatment, b.train_tokens, d.mde, d.mde_single,
-    concat_ws('; ', CASE WHEN e.family = 'own-slice' THEN 'by construction' END, e.reason) AS note
+WITH orders AS (
+    SELECT design_id, contrast, min(rowid) AS contrast_order, min(treatment) AS treatment FROM contrasts GROUP BY design_id, contrast
+), budgets AS (
+    SELECT design_id, cell, max(tokens) AS train_tokens FROM runs GROUP BY design_id, cell
+), detectable AS (
+    SELECT design_id, family, max(mde_worst_case) AS mde, max(mde) AS mde_single FROM power WHERE sd_source = 'measured' GROUP BY design_id, family
+), places AS (
+    SELECT design_id, slice AS target, min(rowid) AS target_order FROM slices GROUP BY design_id, slice
+)
+SELECT e.*, coalesce(o.contrast_order, -1) AS contrast_order, coalesce(t.target_order, -1) AS target_order,
+    coalesce(o.treatment, e.contrast) AS treatment, b.train_tokens, d.mde, d.mde_single,
+    coalesce(e.reason, CASE WHEN e.family = 'own-slice' THEN 'by construction' END) AS note
 FROM effects e
-LEFT JOIN (SELECT design_id, contrast, min(contrast_order) AS contrast_order, min(treatment) AS treatment FROM orders GROUP BY ALL) o
-    USING (design_id, contrast)
+LEFT JOIN orders o ON o.design_id = e.design_id AND o.contrast = e.contrast
 LEFT JOIN budgets b ON b.design_id = e.design_id AND b.cell = o.treatment
-LEFT JOIN detectable d ON d.design_id = e.design_id AND d.family = e.family;
+LEFT JOIN detectable d ON d.design_id = e.design_id AND d.family = e.family
+LEFT JOIN places t ON t.design_id = e.design_id AND t.target = e.target;
 COMMENT ON VIEW effect_table IS 'Every effect with its training budget, the smallest effect that could be seen, and what to know about it.';
 COMMENT ON COLUMN effect_table.contrast_order IS 'place of the contrast in the design';
+COMMENT ON COLUMN effect_table.target_order IS 'place of the target among the slices of the design';
 COMMENT ON COLUMN effect_table.treatment IS 'cell that counts +1';
 COMMENT ON COLUMN effect_table.train_tokens IS 'tokens that the treatment was trained on [tokens]';
 COMMENT ON COLUMN effect_table.mde IS 'minimum detectable effect at the worst-case corrected alpha, from the measured noise [bits per byte]';
