@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from analysis.data import pool_tokens
 from analysis.design_file import DesignSpec
 from analysis.mixtures import Mixture, leave_out, normalised, slice_weight, swap, with_pools
 from analysis.schedule import SHAM_SHARE, SHUFFLE_SHARE, Transform
@@ -207,26 +208,19 @@ def _near_duplicate_cells(spec: DesignSpec, atoms: Atoms, full: Mixture) -> list
                     f"at least {swap_spec.min_duplicate_tokens} seen", f"Choose a slice with more than {swap_spec.slice!r} has.")  # fmt: skip
         )
     share = min(1.0, weight * spec.tokens / pool)
-    others = {atom: w for atom, w in full.weights.items() if atom not in own}
-    base = normalised({**others, **{atom: weight * tokens[atom] / pool for atom in leaders}})
     pools = {atom: share for atom in (*leaders, *copies)}
-    base = with_pools(_drawable(base, atoms, pools), pools)
-    pairs = [(atom, twin) for atom in leaders for twin in copies if _language(atom) == _language(twin)]
-    treatment = _drawable(swap(base, pairs, swap_spec.share), atoms, pools)
+    inside = pool_tokens(atoms, pools)
+    others = {atom: w for atom, w in full.weights.items() if atom not in own}
+    held = sum(inside[atom] for atom in leaders)
+    base = with_pools(normalised({**others, **{atom: weight * inside[atom] / held for atom in leaders}}), pools)
+    pairs = [(a, b) for a in leaders for b in copies if _language(a) == _language(b) and inside[b] > 0]
+    treatment = swap(base, pairs, swap_spec.share)
     text = f"{swap_spec.slice} only from documents that lead near-duplicates, about one epoch ({share:.1%} of the components)"
     return [
         Cell("near_duplicate_base", base, "base", "near_duplicate_base", text),
         Cell("near_duplicate_swap", treatment, "treatment", "near_duplicate_base",
              f"{swap_spec.share:.0%} of these replaced by their removed near-duplicates", target_slice="near_duplicates"),
     ]  # fmt: skip
-
-
-def _drawable(mixture: Mixture, atoms: Atoms, pools: dict[str, float]) -> Mixture:
-    """Leave out atoms whose pool holds no training document (rare languages in a small pool)."""
-    from analysis.data import pool_tokens
-
-    available = pool_tokens(atoms, pools)
-    return normalised({a: w for a, w in mixture.weights.items() if available.get(a, 1) > 0}, mixture.pools)
 
 
 def _language(atom: str) -> str:

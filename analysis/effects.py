@@ -6,6 +6,7 @@ worse. The choice margin is higher-is-better. A missing or diverged run gives a 
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,28 +60,8 @@ def load_study(study: Path) -> Study:
 
 def run_row(folder: Path) -> dict:
     """Read `run.json` as a row of the table of runs."""
-    import json
-
     body = json.loads((folder / "run.json").read_text("utf-8"))
-    tokens, seconds = body["tokens"], body["train_cpu_s"]
-    return {
-        "run_id": body["run_id"],
-        "design_id": body["design_id"],
-        "cell": body["cell"],
-        "block": body["block"],
-        "seed": body["seed"],
-        "model": body["proxy"]["model"],
-        "proxy_id": body["proxy_id"],
-        "status": body["outcome"],
-        "tokens": tokens,
-        "train_cpu_s": seconds,
-        "tokens_per_cpu_s": tokens / seconds if seconds else 0.0,
-        "device": body["device"],
-        "dtype": body["dtype"],
-        "compiled": body["compiled"],
-        "torch": body["torch"],
-        "train_nats_per_token": body["train_loss_nats"],
-    }
+    return {name: body[name] for name in records.RUNS.names}
 
 
 def bits_per_byte(scores: pa.Table) -> dict[tuple[str, str, int], float]:

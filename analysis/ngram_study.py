@@ -20,7 +20,7 @@ from analysis.models import Proxy
 from analysis.models.ngram import NgramCounts, add, count_rows, fit, subtract
 from analysis.ngram_contrasts import PREFIX
 from analysis.slices import Atoms
-from analysis.training.output import RunOutput
+from analysis.training.output import RunFacts, RunOutput
 from analysis.training.probe import Numerics
 
 ORDER = 3
@@ -68,4 +68,4 @@ def _score(
     output.write_items(ITEM_SCORES.empty_table())
     output.write_curve(np.empty(0), proxy)
     seconds = time.process_time() - started
-    output.finish(proxy, Numerics(), "finished", stream, tokens=tokens, train_loss_nats=None, train_cpu_s=seconds)
+    output.finish(proxy, Numerics(), stream, RunFacts("finished", 0, tokens, seconds, None))
