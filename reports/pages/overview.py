@@ -30,6 +30,7 @@ ORDER BY family = 'decisions' DESC, metric, abs(estimate) DESC NULLS LAST, contr
 _OWN = """
 SELECT count(*) AS tests, count(*) FILTER (verdict = 'helps') AS helps, min(estimate) AS least, max(estimate) AS most
 FROM effect_table WHERE design_id = ? AND method <> 'ngram' AND family = 'own-slice' AND metric = 'bpb'
+  AND estimate IS NOT NULL
 """
 _LISTED = 12
 
@@ -77,6 +78,16 @@ def corpus_tiles(total: Row) -> Block:
 
 def study_findings(con: duckdb.DuckDBPyConnection, study: Row) -> Findings:
     """Say what a study found: determined effects first, and how many tests determined nothing."""
+    title = f"What the study “{study['name']}” found"
+    if query(con, "SELECT 1 FROM controls WHERE NOT passed AND design_id = ?", [study["design_id"]]):
+        return Findings(
+            title,
+            (
+                Finding(
+                    "Nothing: a control failed, so the study is void and no verdict is printed here.", "hurts"
+                ),
+            ),
+        )
     effects = query(con, _EFFECTS, [study["design_id"]])
     determined = [row for row in effects if row["verdict"] in ("helps", "hurts")]
     items = [finding(row) for row in determined[:_LISTED]]
@@ -107,4 +118,4 @@ def study_findings(con: duckdb.DuckDBPyConnection, study: Row) -> Findings:
         items.append(Finding(text.replace("-", "−"), "undetermined"))
     if not items:
         items.append(Finding("No effect was estimated yet: run `mixtrace effects`.", "undetermined"))
-    return Findings(f"What the study “{study['name']}” found", tuple(items))
+    return Findings(title, tuple(items))

@@ -119,14 +119,14 @@ def _write_runs(study: Path, bpb: dict, rng: np.random.Generator) -> None:
     _write(study, "runs", runs)
 
 
-def _contrast(cell: str, target: str, population: str) -> dict:
+def _contrast(cell: str, target: str) -> dict:
     own = CELLS[cell][1]
     family = "controls" if cell in ("sham", "shuffle") else "own-slice" if own == target else "cross-slice"
     family = "decisions" if cell == "add-short" else family
     return {
-        "contrast": cell, "family": family, "target": target, "population": population, "metric": "bpb", "fill": "proportional",
-        "slice": own or "mixture", "delta": 0.01, "expected_sign": 1 if family == "own-slice" else 0,
-        "meaning": "positive: removing the slice raises bits per byte",
+        "contrast": f"{cell} on {target}", "family": family, "target": target, "metric": "bpb", "fill": "proportional",
+        "population": "unfiltered" if family == "decisions" else "kept", "slice": own or cell, "delta": 0.01,
+        "expected_sign": 1 if family == "own-slice" else 0, "meaning": "positive: the treatment raises bits per byte",
     }  # fmt: skip
 
 
@@ -134,16 +134,13 @@ def _write_effects(study: Path, bpb: dict) -> None:
     contrasts, effects, controls = [], [], []
     for cell in list(CELLS)[1:]:
         for target in TARGETS:
-            for population in ("kept", "unfiltered"):
-                contrast = _contrast(cell, target, population)
-                contrasts.append({**contrast, "treatment": cell, "baseline": "full"})
-                d = np.array(
-                    [
-                        bpb[cell, b, target, population] - bpb["full", b, target, population]
-                        for b in range(BLOCKS)
-                    ]
-                )
-                effects.append({**contrast, **_judge(d)})
+            contrast = _contrast(cell, target)
+            contrasts.append({**contrast, "treatment": cell, "baseline": "full"})
+            population = contrast["population"]
+            d = np.array(
+                [bpb[cell, b, target, population] - bpb["full", b, target, population] for b in range(BLOCKS)]
+            )
+            effects.append({**contrast, **_judge(d, flip=contrast["family"] in ("decisions", "controls"))})
         if cell in ("sham", "shuffle"):
             d = np.array(
                 [
@@ -191,11 +188,11 @@ def _write_effects(study: Path, bpb: dict) -> None:
     ])  # fmt: skip
 
 
-def _judge(differences: np.ndarray) -> dict:
+def _judge(differences: np.ndarray, *, flip: bool = False) -> dict:
     mean, se = float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(len(differences)))
     half = float(scipy.stats.t.ppf(0.975, len(differences) - 1)) * se
     p = float(2 * scipy.stats.t.sf(abs(mean) / se, len(differences) - 1))
-    verdict = "undetermined" if p > 0.05 else "helps" if mean > 0 else "hurts"
+    verdict = "undetermined" if p > 0.05 else "helps" if (mean > 0) != flip else "hurts"
     return {
         "method": "retrain", "estimate": mean, "se": se, "df": 4.0, "lo": mean - half, "hi": mean + half, "p": p, "tost_p": 0.5,
         "n_blocks": len(differences), "dilution": None, "reason": None, "q": p, "tost_q": 0.5, "verdict": verdict,

@@ -1,0 +1,172 @@
+"""Tables, views and pages of a study: numbers equal a computation by hand; a void study says so on top."""
+
+from __future__ import annotations
+
+import math
+import re
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from study_builder import BLOCKS, CELLS, DESIGN, TARGETS, TOKENS
+
+from analysis import records, slices
+from pipelines.contracts.errors import InputError
+from reports.commands import build
+from reports.publish import open_snapshot, publish
+
+
+@pytest.fixture(scope="module")
+def snapshot(studied_workspace):
+    return publish(studied_workspace)
+
+
+@pytest.fixture
+def con(snapshot):
+    with open_snapshot(snapshot) as con:
+        yield con
+
+
+def copy_of(workspace: Path, target: Path) -> Path:
+    return Path(shutil.copytree(workspace, target / "ws", ignore=shutil.ignore_patterns("reports")))
+
+
+def rewrite(workspace: Path, table: str, **changes) -> None:
+    path = records.study_folder(workspace, DESIGN) / f"{table}.parquet"
+    rows = [{**row, **changes} for row in records.read_table(path, table).to_pylist()]
+    records.write_table(path, records.from_rows(rows, table), table)
+
+
+def test_tables_of_the_study_are_loaded_whole(studied_workspace, con):
+    study = records.study_folder(studied_workspace, DESIGN)
+    for name in records.TABLES:
+        files = (
+            [study / f"{name}.parquet"]
+            if (study / f"{name}.parquet").is_file()
+            else sorted(study.glob(f"runs/*/{name}.parquet"))
+        )
+        assert con.sql(f"SELECT count(*) FROM {name}").fetchall() == [
+            (sum(pq.read_metadata(f).num_rows for f in files),)
+        ]
+    assert con.sql("SELECT design_id, name FROM designs").fetchall() == [(DESIGN, "tiny study")]
+
+
+def test_bits_per_byte_is_a_ratio_of_sums(studied_workspace, con):
+    path = records.study_folder(studied_workspace, DESIGN) / "runs/sham-3/scores.parquet"
+    rows = [r for r in pq.read_table(path).to_pylist() if r["target"] == "wiki" and r["population"] == "kept"]
+    nats, size, tokens = (sum(r[name] for r in rows) for name in ("nats", "bytes", "tokens"))
+    found = con.sql(
+        "SELECT bpb, nats_per_token, perplexity, final FROM score_table WHERE run_id = 'sham-3' AND target = 'wiki' AND population = 'kept'"
+    ).fetchall()
+    assert found == [pytest.approx((nats / math.log(2) / size, nats / tokens, math.exp(nats / tokens), True))]
+
+
+def test_run_table_averages_the_targets(con):
+    rows = con.sql("SELECT cell, block, kept_bpb FROM run_table").fetchall()
+    assert [(cell, block) for cell, block, _ in rows] == [
+        (cell, block) for cell in CELLS for block in range(BLOCKS)
+    ]
+    mean = "SELECT avg(bpb) FROM score_table WHERE run_id = 'full-0' AND population = 'kept'"
+    assert rows[0][2] == pytest.approx(con.sql(mean).fetchall()[0][0])
+
+
+def test_effect_table_keeps_every_effect_once(con):
+    rows = con.sql(
+        "SELECT count(*), count(DISTINCT train_tokens), min(train_tokens) FROM effect_table"
+    ).fetchall()
+    assert rows == [((len(CELLS) - 1) * len(TARGETS), 1, TOKENS)]
+    notes = con.sql("SELECT DISTINCT family, note FROM effect_table WHERE note IS NOT NULL").fetchall()
+    assert notes == [("own-slice", "by construction")]
+
+
+def test_from_an_effect_to_its_documents(con):
+    found = con.sql(
+        f"SELECT doc_id, slice, kept, first_reason FROM effect_documents('{DESIGN}', 'add-short on web')"
+    ).fetchall()
+    short = {
+        row[0] for row in con.sql("SELECT doc_id FROM decisions WHERE first_reason = 'too_short'").fetchall()
+    }
+    assert {row[0] for row in found} == short
+    assert len(found) == len(short) > 0
+    assert {row[1:] for row in found} == {("too-short", False, "too_short")}
+    web = con.sql(f"SELECT count(*) FROM effect_documents('{DESIGN}', 'without-web on code')").fetchall()
+    assert web == con.sql("SELECT count(*) FROM documents WHERE source = 'web'").fetchall()
+    assert con.sql(f"SELECT count(*) FROM effect_documents('{DESIGN}', 'no such')").fetchall() == [(0,)]
+
+
+def test_predicates_see_the_same_columns_as_in_analysis(studied_workspace, con):
+    connection = slices.open_documents(str(studied_workspace))
+    theirs = connection.sql("SELECT * FROM document_view ORDER BY part, row")
+    ours = con.sql("SELECT * FROM document_view ORDER BY part, row")
+    assert list(zip(ours.columns, map(str, ours.types), strict=True)) == list(
+        zip(theirs.columns, map(str, theirs.types), strict=True)
+    )
+    assert ours.fetchall() == theirs.fetchall()
+
+
+def test_wrong_predicate_names_the_slice(studied_workspace, tmp_path):
+    workspace = copy_of(studied_workspace, tmp_path)
+    rewrite(workspace, "slices", where_sql="no_such_column = 1")
+    with pytest.raises(InputError, match=r"slice 'web'.*no_such_column"):
+        publish(workspace)
+    assert list((workspace / "reports").iterdir()) == []
+
+
+def test_table_without_a_column_is_refused(studied_workspace, tmp_path):
+    workspace = copy_of(studied_workspace, tmp_path)
+    path = records.study_folder(workspace, DESIGN) / "effects.parquet"
+    pq.write_table(pq.read_table(path).drop_columns(["verdict"]), path)
+    with pytest.raises(InputError, match=r"columns are missing.*verdict"):
+        publish(workspace)
+
+
+def test_runs_without_run_json_are_not_read(studied_workspace, tmp_path):
+    workspace = copy_of(studied_workspace, tmp_path)
+    (records.study_folder(workspace, DESIGN) / "runs/full-0/run.json").unlink()
+    with open_snapshot(publish(workspace)) as con:
+        assert con.sql("SELECT count(*) FROM scores WHERE run_id = 'full-0'").fetchall() == [(0,)]
+        assert con.sql("SELECT count(*) FROM scores WHERE run_id = 'full-1'").fetchall() == [(12,)]
+
+
+def test_void_study_says_so_on_top(void_workspace, studied_workspace):
+    page = build(void_workspace).read_text(encoding="utf-8")
+    banner = re.search(r'<div class="banner error" role="alert">(.*?)</div>', page)
+    assert "is void: the sham control failed" in banner[1]
+    assert banner.start() < page.index("<nav")
+    assert "no verdict is printed here" in page
+    assert 'class="banner error"' not in build(studied_workspace).read_text(encoding="utf-8")
+
+
+def test_report_names_budget_and_never_generalises(studied_workspace):
+    page = build(studied_workspace).read_text(encoding="utf-8")
+    assert "trained on 262,144 tokens each" in page
+    assert "at 262 k tokens" in page
+    assert "positive = removing it raises bits per byte there = the slice helps" in page
+
+
+def test_planned_study_without_results(curated_workspace, tmp_path):
+    workspace = copy_of(curated_workspace, tmp_path)
+    study = records.study_folder(workspace, DESIGN)
+    study.mkdir(parents=True)
+    (study / "design.json").write_text('{"spec": {"name": "planned"}}')
+    page = build(workspace).read_text(encoding="utf-8")
+    assert "What the study “planned” found" in page
+    assert "No effect was estimated yet" in page
+
+
+def test_effects_without_estimate_are_shown_not_drawn(studied_workspace, tmp_path):
+    workspace = copy_of(studied_workspace, tmp_path)
+    nothing = dict.fromkeys(("estimate", "se", "df", "lo", "hi", "p", "tost_p", "q", "tost_q"))
+    rewrite(workspace, "effects", **nothing, verdict="undetermined", reason="one block only")
+    page = build(workspace).read_text(encoding="utf-8")
+    assert "one block only" in page
+
+
+def test_empty_tables_of_a_study(studied_workspace, tmp_path):
+    workspace = copy_of(studied_workspace, tmp_path)
+    for name in ("effects", "controls", "power", "noise", "contrasts"):
+        path = records.study_folder(workspace, DESIGN) / f"{name}.parquet"
+        records.write_table(path, pa.Table.from_pylist([], schema=records.TABLES[name]), name)
+    assert "No effect was estimated yet" in build(workspace).read_text(encoding="utf-8")
