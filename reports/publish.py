@@ -67,6 +67,7 @@ def build(catalogue: Catalogue, path: Path) -> None:
             f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS snapshot (STORAGE_VERSION '{STORAGE_VERSION}')"
         )
         con.execute("USE snapshot")
+        con.execute("BEGIN TRANSACTION")  # one commit, not one flush to disk per comment
         run_sql(con, _HERE / "schema")
         load_manifests(con, catalogue)
         load_curation(con, catalogue)
@@ -75,6 +76,7 @@ def build(catalogue: Catalogue, path: Path) -> None:
         run_sql(con, _HERE / "views")
         inherit_comments(con)
         load_slice_documents(con)
+        con.execute("COMMIT")
         con.execute("USE memory")
         con.execute("DETACH snapshot")  # checkpoints: the file is whole and needs no log
 
