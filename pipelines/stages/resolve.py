@@ -223,11 +223,11 @@ def _scan(members: pa.Table, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
 
 def _first_of_each_text(members: pa.Table, eligible: np.ndarray) -> np.ndarray:
     """Return, per row, the best eligible row with the same text (itself if it is not eligible)."""
-    first: dict[str, int] = {}
-    hashes = members["content_hash"].to_pylist()
+    first: dict[tuple[int, str], int] = {}
+    keys = list(zip(members["component"].to_pylist(), members["content_hash"].to_pylist(), strict=True))
     best = np.arange(members.num_rows)
     for row in eligible.tolist():
-        best[row] = first.setdefault(hashes[row], row)
+        best[row] = first.setdefault(keys[row], row)
     return best
 
 

@@ -46,7 +46,7 @@ def write_recipe(folder: Path, **overrides: Any) -> Path:
         "name": "made",
         "sources": [{"name": name, **source} for name, source in SOURCES.items() if (folder / name).is_dir()],
         "part_mb": 0.5,
-        "profiles": [{"name": "gopher_quality", "languages": ["en"]}],
+        "profiles": [{"name": "gopher-quality@datatrove", "languages": ["en"]}],
         "rules": {"not_empty": {"signal": "gopher_words", "min": 1}},
         "split": {"heldout_fraction": 0.05, "min_heldout_bytes": 1000},
         "tokenizer": {"vocab_size": 512, "sample_mb": 1.0},
