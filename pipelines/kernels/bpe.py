@@ -1,0 +1,392 @@
+"""Byte-level BPE with the GPT-2 pre-tokenizer as a kernel: Arrow strings in, token ids out.
+
+Ids equal those of `tokenizers`. Text is cut into pre-tokens by a state machine; a pre-token's ids are
+cached, so a repeated word costs one cache row instead of its merges. The cache only remembers what the
+merges gave, so neither its size nor what was encoded before changes a result.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numba import int64, njit, uint32, uint64
+
+from pipelines.kernels.arrow_strings import string_buffers
+from pipelines.kernels.bpe_model import NO_PAIR, NO_RANK, PAIR_MULTIPLIER, BpeModel, Merges
+from pipelines.kernels.compile import INLINE, KERNEL
+from pipelines.kernels.hashing import load_u64, mix64
+from pipelines.kernels.unicode_tables import WHITE_SPACE, decode_utf8, pretokenizer_classes
+
+_EXACT_BYTES: Final = 15
+_LONGEST_CACHED: Final = 255
+_SCAN_SYMBOLS: Final = 64
+"""Up to here the lowest rank is found by a scan; a heap for longer ones keeps 1 MB without a space n log n."""
+_INLINE_IDS: Final = 3
+_POOL_IDS_PER_ROW: Final = 2
+
+
+class Cache(NamedTuple):
+    """Pre-tokens seen before.
+
+    Attributes:
+        row: `uint64 [rows, 4]`: key, key, `first id << 32 | ids` (0: empty), and the second and third id
+            or where the ids start in `pool`.
+        pool: `int32 [ids]`, ids of pre-tokens with more than three.
+        used: `int64 [2]`: rows, ids of the pool.
+    """
+
+    row: np.ndarray
+    pool: np.ndarray
+    used: np.ndarray
+
+
+class Scratch(NamedTuple):
+    """Work space for one pre-token of up to n bytes: `int32 [n]` each, and `uint64 [3 n]` for the heap."""
+
+    symbol: np.ndarray
+    rank: np.ndarray
+    merged: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    heap: np.ndarray
+
+
+@njit(**INLINE)
+def _find_pair(left, right, merges):
+    """Return the rank and the id of a merge; NO_RANK if the two do not merge."""
+    key = (uint64(left) << uint64(32)) | uint64(right)
+    mask = merges.pair.shape[0] - 1
+    at = int64((key * PAIR_MULTIPLIER) >> uint64(32)) & mask
+    while merges.pair[at] != key:
+        if merges.pair[at] == NO_PAIR:
+            return NO_RANK, -1
+        at = (at + 1) & mask
+    return merges.rank[at], merges.merged[at]
+
+
+@njit(**KERNEL)
+def _merge_by_scan(count, merges, scratch):
+    """Merge the symbols, lowest rank and then leftmost first; return how many are left. O(count^2)."""
+    symbol, rank, merged = scratch.symbol, scratch.rank, scratch.merged
+    while count > 1:
+        lowest, best = NO_RANK, -1
+        for i in range(count - 1):
+            if rank[i] < lowest:
+                lowest, best = rank[i], i
+        if best < 0:
+            break
+        symbol[best] = merged[best]
+        count -= 1
+        for i in range(best + 1, count):
+            symbol[i] = symbol[i + 1]
+            rank[i] = rank[i + 1]
+            merged[i] = merged[i + 1]
+        if best > 0:
+            rank[best - 1], merged[best - 1] = _find_pair(symbol[best - 1], symbol[best], merges)
+        if best < count - 1:
+            rank[best], merged[best] = _find_pair(symbol[best], symbol[best + 1], merges)
+    return count
+
+
+@njit(**KERNEL)
+def _push(heap, size, value):
+    """Add a value to a binary min-heap; return its new size."""
+    at = size
+    while at > 0:
+        parent = (at - 1) >> 1
+        if heap[parent] <= value:
+            break
+        heap[at] = heap[parent]
+        at = parent
+    heap[at] = value
+    return size + 1
+
+
+@njit(**KERNEL)
+def _drop_least(heap, size):
+    """Remove the least value of a binary min-heap; return its new size."""
+    size -= 1
+    value = heap[size]
+    at = 0
+    child = 1
+    while child < size:
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if value <= heap[child]:
+            break
+        heap[at] = heap[child]
+        at = child
+        child = 2 * at + 1
+    heap[at] = value
+    return size
+
+
+@njit(**KERNEL)
+def _rank_pair(at, heap, size, merges, scratch):
+    """Note the rank of the symbol at `at` and the one after it, and queue their merge; return the heap's size."""
+    found, merged = _find_pair(scratch.symbol[at], scratch.symbol[scratch.after[at]], merges)
+    scratch.rank[at] = found
+    scratch.merged[at] = merged
+    if found == NO_RANK:
+        return size
+    return _push(heap, size, (uint64(found) << uint64(32)) | uint64(at))
+
+
+@njit(**KERNEL)
+def _merge_by_heap(count, merges, scratch):
+    """Do what `_merge_by_scan` does in O(count log count): linked symbols, a heap of (rank, position)."""
+    symbol, rank, heap = scratch.symbol, scratch.rank, scratch.heap
+    before, after = scratch.before, scratch.after
+    size = 0
+    for i in range(count):
+        before[i] = i - 1
+        after[i] = i + 1
+    rank[count - 1] = NO_RANK
+    for i in range(count - 1):
+        size = _rank_pair(i, heap, size, merges, scratch)
+    while size > 0:
+        at = int64(heap[0] & uint64(0xFFFFFFFF))
+        queued = int64(heap[0] >> uint64(32))
+        size = _drop_least(heap, size)
+        if rank[at] != queued:  # one of the two has merged since; a pair's rank is unique
+            continue
+        gone = after[at]
+        symbol[at] = scratch.merged[at]
+        rank[at] = NO_RANK
+        rank[gone] = NO_RANK
+        after[at] = after[gone]
+        if after[at] < count:
+            before[after[at]] = at
+            size = _rank_pair(at, heap, size, merges, scratch)
+        if before[at] >= 0:
+            size = _rank_pair(before[at], heap, size, merges, scratch)
+    left = 0
+    at = 0
+    while at < count:  # left <= at, so nothing unread is overwritten
+        symbol[left] = symbol[at]
+        left += 1
+        at = after[at]
+    return left
+
+
+@njit(**KERNEL)
+def _merge_bytes(data, start, end, merges, scratch):
+    """Encode one pre-token into `scratch.symbol`; return its number of ids."""
+    count = end - start
+    for i in range(count):
+        scratch.symbol[i] = merges.byte_id[data[start + i]]
+    if count > _SCAN_SYMBOLS:
+        return _merge_by_heap(count, merges, scratch)
+    for i in range(count - 1):
+        scratch.rank[i], scratch.merged[i] = _find_pair(scratch.symbol[i], scratch.symbol[i + 1], merges)
+    return _merge_by_scan(count, merges, scratch)
+
+
+@njit(**KERNEL)
+def _white_space_end(data, start, end, classes):
+    r"""Return where `\s+(?!\S)|\s+` ends: before the last space of a run that something follows."""
+    last = start
+    at = start
+    while at < end:
+        point, width = decode_utf8(data, at)
+        if classes[point] != WHITE_SPACE:
+            return at if last == start else last
+        last = at
+        at += width
+    return at
+
+
+@njit(**KERNEL)
+def _pretoken_end(data, start, end, classes):
+    r"""Return where GPT-2's pre-token ends.
+
+    's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+    """
+    first = data[start]
+    if first == ord("'") and start + 1 < end:
+        c1 = data[start + 1]
+        if c1 == ord("s") or c1 == ord("t") or c1 == ord("m") or c1 == ord("d"):
+            return start + 2
+        if start + 2 < end:
+            c2 = data[start + 2]
+            if (
+                (c1 == ord("r") and c2 == ord("e"))
+                or (c1 == ord("v") and c2 == ord("e"))
+                or (c1 == ord("l") and c2 == ord("l"))
+            ):
+                return start + 3
+    at = start + 1 if first == ord(" ") and start + 1 < end else start
+    point, width = decode_utf8(data, at)
+    kind = classes[point]
+    if kind == WHITE_SPACE:
+        return _white_space_end(data, start, end, classes)
+    at += width
+    while at < end:
+        point, width = decode_utf8(data, at)
+        if classes[point] != kind:
+            break
+        at += width
+    return at
+
+
+@njit(**INLINE)
+def _low_bytes(value, count):
+    """Keep the low `count` (0 to 8) bytes."""
+    if count >= 8:
+        return value
+    return value & ((uint64(1) << uint64(8 * count)) - uint64(1))
+
+
+@njit(**KERNEL)
+def _cache_key(data, start, end):
+    """Return 128 bits: up to 15 bytes exactly, with their number on top; else 120 hashed bits under 0xFF."""
+    size = end - start
+    if size <= 8:
+        return _low_bytes(load_u64(data, start), size), uint64(size) << uint64(56)
+    if size <= _EXACT_BYTES:
+        return load_u64(data, start), _low_bytes(load_u64(data, start + 8), size - 8) | (
+            uint64(size) << uint64(56)
+        )
+    low = mix64(uint64(size))
+    high = mix64(uint64(size) * PAIR_MULTIPLIER)
+    at = start
+    while at < end:
+        value = _low_bytes(load_u64(data, at), end - at)
+        low = mix64(low ^ value)
+        high = mix64(high + value * PAIR_MULTIPLIER)
+        at += 8
+    return low, high | (uint64(0xFF) << uint64(56))
+
+
+@njit(**KERNEL)
+def _find_row(low, high, rows):
+    """Return the row of a key, or the empty row where it would go."""
+    mask = rows.shape[0] - 1
+    at = int64(mix64(low ^ (high * PAIR_MULTIPLIER))) & mask
+    while rows[at, 2] != 0 and (rows[at, 0] != low or rows[at, 1] != high):
+        at = (at + 1) & mask
+    return at
+
+
+@njit(**KERNEL)
+def _remember(low, high, at, count, symbol, cache):
+    """Put the ids of a pre-token into an empty row, while there is space (half of the rows, all of the pool)."""
+    if 2 * (cache.used[0] + 1) > cache.row.shape[0]:
+        return
+    tail = uint64(0)
+    if count > _INLINE_IDS:
+        start = cache.used[1]
+        if start + count > cache.pool.shape[0]:
+            return
+        for i in range(count):
+            cache.pool[start + i] = symbol[i]
+        cache.used[1] += count
+        tail = uint64(start)
+    elif count > 1:
+        tail = uint64(symbol[1])
+        if count > 2:
+            tail |= uint64(symbol[2]) << uint64(32)
+    cache.row[at, 0] = low
+    cache.row[at, 1] = high
+    cache.row[at, 2] = (uint64(symbol[0]) << uint64(32)) | uint64(count)
+    cache.row[at, 3] = tail
+    cache.used[0] += 1
+
+
+@njit(**KERNEL)
+def _put_cached(at, cache, out, end):
+    """Write the ids of a cache row; return the new end."""
+    head, tail = cache.row[at, 2], cache.row[at, 3]
+    count = int64(head & uint64(0xFFFFFFFF))
+    if count > _INLINE_IDS:
+        for i in range(count):
+            out[end + i] = cache.pool[int64(tail) + i]
+        return end + count
+    out[end] = uint32(head >> uint64(32))
+    if count > 1:
+        out[end + 1] = uint32(tail)
+        if count > 2:
+            out[end + 2] = uint32(tail >> uint64(32))
+    return end + count
+
+
+@njit(**KERNEL)
+def _encode(data, offsets, classes, merges, cache, scratch, out, out_offsets):
+    """Encode all rows into `out`; return the number of ids."""
+    filled = int64(0)
+    for row in range(offsets.shape[0] - 1):
+        start, end = offsets[row], offsets[row + 1]
+        while start < end:
+            stop = _pretoken_end(data, start, end, classes)
+            cached = stop - start <= _LONGEST_CACHED
+            low, high, at = uint64(0), uint64(0), int64(0)
+            if cached:
+                low, high = _cache_key(data, start, stop)
+                at = _find_row(low, high, cache.row)
+            if cached and cache.row[at, 2] != 0:
+                filled = _put_cached(at, cache, out, filled)
+            else:
+                count = _merge_bytes(data, start, stop, merges, scratch)
+                for i in range(count):
+                    out[filled + i] = scratch.symbol[i]
+                filled += count
+                if cached:
+                    _remember(low, high, at, count, scratch.symbol, cache)
+            start = stop
+        out_offsets[row + 1] = filled
+    return filled
+
+
+class BytePairEncoder:
+    """Encode columns of texts. Threads may share one; they then take turns."""
+
+    def __init__(self, model: BpeModel, cache_rows: int = 1 << 19) -> None:
+        """Prepare an encoder.
+
+        Args:
+            model: tokenizer.
+            cache_rows: rows (40 bytes each) of the cache of pre-tokens, a power of 2, at least 2.
+
+        Raises:
+            ValueError: `cache_rows` is no power of 2.
+        """
+        if cache_rows < 2 or cache_rows & (cache_rows - 1):
+            raise ValueError(
+                f"BytePairEncoder: wrong cache_rows: got {cache_rows}; expected a power of 2 from 2"
+            )
+        self._merges: Merges = model.merges
+        self._id_type = model.id_type
+        self._classes = pretokenizer_classes()
+        pool = np.zeros(_POOL_IDS_PER_ROW * cache_rows, np.int32)
+        self._cache = Cache(np.zeros((cache_rows, 4), np.uint64), pool, np.zeros(2, np.int64))
+        self._turn = threading.Lock()
+
+    def encode(
+        self, text: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Encode texts; special tokens in them are ordinary text.
+
+        Args:
+            text: [rows] without nulls.
+
+        Returns:
+            Token ids [total], uint16 for up to 65,536 ids, else uint32; offsets `int64 [rows + 1]`.
+
+        Raises:
+            TypeError: Not a column of strings.
+            ValueError: The column holds nulls.
+        """
+        buffers = string_buffers(text)
+        longest = buffers.longest_bytes
+        work = [np.empty(longest, np.int32) for _ in range(5)]
+        scratch = Scratch(*work, np.empty(3 * longest, np.uint64))
+        out = np.empty(int(buffers.offsets[-1]), self._id_type)  # a token has at least one byte
+        offsets = np.zeros(buffers.rows + 1, np.int64)
+        with self._turn:
+            total = _encode(
+                buffers.data, buffers.offsets, self._classes, self._merges, self._cache, scratch, out, offsets
+            )
+        return out[:total].copy(), offsets
