@@ -153,13 +153,25 @@ def train(workspace: Path, design_file: Path, workers: int) -> None:
     study = write_design(workspace, design, atoms, make_plan(design, atoms, workers).power)
     heldouts = heldout_sets(str(workspace), atoms, design.targets, spec.eval_tokens)
     token_bytes = vocabulary_bytes(workspace / "tokenizer/tokenizer.json")
-    items = [i for h in heldouts if h.population == "kept" for i in build_choice_items(h, spec.choice_items, spec.seed, token_bytes)]
-    proxy = Proxy(vocab_size=len(token_byte_lengths(str(workspace))), eos_id=_end_of_text(workspace), **spec.proxy.model_dump())
+    items = [
+        i
+        for h in heldouts
+        if h.population == "kept"
+        for i in build_choice_items(h, spec.choice_items, spec.seed, token_bytes)
+    ]
+    proxy = Proxy(
+        vocab_size=len(token_byte_lengths(str(workspace))), eos_id=_end_of_text(workspace), **spec.proxy.model_dump()
+    )
     numerics = choose_numerics(proxy, user_cache_dir() or study)
     work = []
     for block in range(spec.blocks):
         for cell in design.cells:
-            labels = {"design_id": design.design_id, "cell": cell.name, "block": block, "seed": model_seed(spec.seed, block)}
+            labels = {
+                "design_id": design.design_id,
+                "cell": cell.name,
+                "block": block,
+                "seed": model_seed(spec.seed, block),
+            }
             folder = study / "runs" / f"{cell.name}-{block}"
             stream = _stream(str(workspace), design, atoms, cell, block)
             job = RunJob(proxy, stream, labels["seed"], folder, heldouts, items, numerics, labels)
@@ -191,4 +203,12 @@ def _raise_for(outcomes: list) -> None:
         raise KeyboardInterrupt
     if failed:
         names = ", ".join(outcome.name for outcome in failed[:5])
-        raise StageError(message("train", f"{len(failed)} runs failed", failed[0].reason.strip()[-400:], "finished runs", f"Failed: {names}."))
+        raise StageError(
+            message(
+                "train",
+                f"{len(failed)} runs failed",
+                failed[0].reason.strip()[-400:],
+                "finished runs",
+                f"Failed: {names}.",
+            )
+        )

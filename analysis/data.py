@@ -70,12 +70,23 @@ def train_documents(atoms: Atoms, mixture: Mixture) -> dict[str, pa.Table]:
     train = atoms.table.filter(pc.equal(atoms.table["split"], "train"))
     chosen: dict[str, pa.Table] = {}
     for atom in sorted(mixture.weights):
-        rows = train.filter(pc.equal(train["atom"], atom)).select(["doc_id", "shard", "shard_row", "tokens", "bytes", "component"])
+        rows = train.filter(pc.equal(train["atom"], atom)).select(
+            ["doc_id", "shard", "shard_row", "tokens", "bytes", "component"]
+        )
         share = mixture.pools.get(atom, 1.0)
         if share < 1:
-            rows = rows.filter(pa.array([fraction(c, "pool") < share for c in rows["component"].to_pylist()], pa.bool_()))
+            rows = rows.filter(
+                pa.array([fraction(c, "pool") < share for c in rows["component"].to_pylist()], pa.bool_())
+            )
         if rows.num_rows == 0:
-            raise ConfigError(message(f"atom {atom!r}", "nothing to draw", f"no training document in {share:.2%} of its components", "at least one"))
+            raise ConfigError(
+                message(
+                    f"atom {atom!r}",
+                    "nothing to draw",
+                    f"no training document in {share:.2%} of its components",
+                    "at least one",
+                )
+            )
         chosen[atom] = rows.sort_by("doc_id")
     return chosen
 

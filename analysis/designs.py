@@ -23,7 +23,9 @@ QUALITY_REJECTS = Slice(
     "decision",
     "dropped by the quality rules",
 )
-NEAR_LEADERS = Slice("near_leaders", "kept AND leads_near_duplicate", "predicate", "kept, with a near-duplicate removed")
+NEAR_LEADERS = Slice(
+    "near_leaders", "kept AND leads_near_duplicate", "predicate", "kept, with a near-duplicate removed"
+)
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,14 @@ def full_mixture(spec: DesignSpec, atoms: Atoms) -> Mixture:
     for name in spec.slices:
         mine = atoms.atoms_of(name, kept=True)
         if not mine:
-            raise ConfigError(message(f"slice {name!r}", "nothing to train on", "no kept training document", "at least one"))
+            raise ConfigError(
+                message(f"slice {name!r}", "nothing to train on", "no kept training document", "at least one")
+            )
         overlap = sorted(set(mine) & set(weights))
         if overlap:
-            raise ConfigError(message(f"slice {name!r}", "overlaps another slice", overlap[0], "slices without common documents"))
+            raise ConfigError(
+                message(f"slice {name!r}", "overlaps another slice", overlap[0], "slices without common documents")
+            )
         share = spec.weights.get(name, 1.0) / sum(tokens[atom] for atom in mine)
         weights.update({atom: share * tokens[atom] for atom in mine})
     return normalised(weights)
@@ -112,7 +118,9 @@ def demo(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contrast]]:
         cells.append(Cell(f"without_{name}", mixture, "treatment", "full", described, target_slice=name))
         contrasts += _leave_out_contrasts(spec, name)
     cells.append(Cell("sham", full, "null", "full", f"a random {SHAM_SHARE:.0%} of the slots redrawn", "sham"))
-    cells.append(Cell("shuffle", full, "positive", "full", f"tokens of {SHUFFLE_SHARE:.0%} of the slots shuffled", "shuffle"))
+    cells.append(
+        Cell("shuffle", full, "positive", "full", f"tokens of {SHUFFLE_SHARE:.0%} of the slots shuffled", "shuffle")
+    )
     for control in ("sham", "shuffle"):
         contrasts += _control_contrasts(spec, control)
     if spec.near_duplicates is not None:
@@ -160,7 +168,13 @@ def _leave_out_contrasts(spec: DesignSpec, name: str) -> list[Contrast]:
         made.append(_contrast(spec, family, name, target, cell, expected_sign=1 if own else 0))
         made.append(
             _contrast(
-                spec, "downstream", name, target, cell, name=f"{cell} on {target} (choice)", metric="choice_margin",
+                spec,
+                "downstream",
+                name,
+                target,
+                cell,
+                name=f"{cell} on {target} (choice)",
+                metric="choice_margin",
                 meaning=f"negative: without {name} the right continuation of {target} stands out less, so {name} helps there",
             )  # fmt: skip
         )
@@ -179,7 +193,14 @@ def _control_contrasts(spec: DesignSpec, control: str) -> list[Contrast]:
 def _decision_contrasts(spec: DesignSpec, decision: str, cell: str, baseline: str) -> list[Contrast]:
     return [
         _contrast(
-            spec, "decisions", decision, target, cell, baseline=baseline, population="unfiltered", fill="named",
+            spec,
+            "decisions",
+            decision,
+            target,
+            cell,
+            baseline=baseline,
+            population="unfiltered",
+            fill="named",
             meaning=f"positive: training on {decision} instead raises the loss on {target}, so dropping them helps there",
         )  # fmt: skip
         for target in spec.slices
@@ -204,8 +225,13 @@ def _near_duplicate_cells(spec: DesignSpec, atoms: Atoms, full: Mixture) -> list
     available = sum(tokens[atom] for atom in copies)
     if pool == 0 or min(available, seen) < swap_spec.min_duplicate_tokens:
         raise ConfigError(
-            message("near_duplicates", "too few near-duplicates for a contrast", f"{available} tokens, {seen:.0f} of them seen",
-                    f"at least {swap_spec.min_duplicate_tokens} seen", f"Choose a slice with more than {swap_spec.slice!r} has.")  # fmt: skip
+            message(
+                "near_duplicates",
+                "too few near-duplicates for a contrast",
+                f"{available} tokens, {seen:.0f} of them seen",
+                f"at least {swap_spec.min_duplicate_tokens} seen",
+                f"Choose a slice with more than {swap_spec.slice!r} has.",
+            )  # fmt: skip
         )
     share = min(1.0, weight * spec.tokens / pool)
     pools = {atom: share for atom in (*leaders, *copies)}
@@ -237,9 +263,22 @@ def _reject_cell(spec: DesignSpec, atoms: Atoms, full: Mixture) -> Cell:
     for name in spec.slices:
         mine = atoms.atoms_of(name)
         for atom in (a for a in mine if a in full.weights):
-            twins = [b for b in mine if b in rejected and _language(b) == _language(atom) and tokens[b] >= reject.min_pool_tokens]
+            twins = [
+                b
+                for b in mine
+                if b in rejected and _language(b) == _language(atom) and tokens[b] >= reject.min_pool_tokens
+            ]
             pairs += [(atom, max(twins, key=lambda b: (tokens[b], b)))] if twins else []
     if not pairs:
-        raise ConfigError(message("rejects", "no slice has enough rejects", "0 pairs", f"a pool of {reject.min_pool_tokens} tokens"))
+        raise ConfigError(
+            message("rejects", "no slice has enough rejects", "0 pairs", f"a pool of {reject.min_pool_tokens} tokens")
+        )
     text = f"{reject.share:.0%} of each slice and language replaced by its own rejects ({len(pairs)} pairs)"
-    return Cell("quality_reject_swap", swap(full, pairs, reject.share), "treatment", "full", text, target_slice="quality_rejects")
+    return Cell(
+        "quality_reject_swap",
+        swap(full, pairs, reject.share),
+        "treatment",
+        "full",
+        text,
+        target_slice="quality_rejects",
+    )

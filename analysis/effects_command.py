@@ -26,15 +26,20 @@ def run_effects(workspace: Path, design_id: str | None = None, *, as_json: bool 
     spec, targets = body["spec"], tuple(body["targets"])
     study = load_study(study_folder)
     if not study.values:
-        raise InputError(message(str(study_folder), "nothing to measure", "no finished run", "runs", "Run `mixtrace train` first."))
+        raise InputError(
+            message(str(study_folder), "nothing to measure", "no finished run", "runs", "Run `mixtrace train` first.")
+        )
     contrasts = contrasts_of(study_folder)
     effects = estimate(study, contrasts, spec["blocks"], body["design_id"])
     add_dilution(effects, study, study_folder, spec["blocks"])
     noise = noise_rows(study, targets, spec["blocks"], body["design_id"])
     retrained = [row for row in effects if row["method"] == "retrain"]
-    power = power_rows(contrasts, spec["blocks"], spec["prior_sd_bpb"], "measured", body["design_id"], measured_sd(retrained))
+    power = power_rows(
+        contrasts, spec["blocks"], spec["prior_sd_bpb"], "measured", body["design_id"], measured_sd(retrained)
+    )
     controls = control_rows(retrained, body["design_id"])
     tables = {"effects": effects, "noise": noise, "power": power, "controls": controls}
+    records.write_table(study_folder / "runs.parquet", study.runs, "runs")
     for name, rows in tables.items():
         records.write_table(study_folder / f"{name}.parquet", records.from_rows(rows, name), name)
     print(json.dumps(tables, indent=1) if as_json else format_effects(effects, controls, noise, spec))
@@ -73,7 +78,9 @@ def add_dilution(effects: list[dict], study: Study, folder: Path, blocks: int) -
         if row["family"] == "cross-slice" and row["fill"] == "proportional" and row["metric"] == "bpb":
             slope = learning_slope(study, row["target"], blocks)
             cell = f"without_{row['slice']}"
-            row["dilution"] = dilution(slope, share.get(("full", row["target"]), 0), share.get((cell, row["target"]), 0))
+            row["dilution"] = dilution(
+                slope, share.get(("full", row["target"]), 0), share.get((cell, row["target"]), 0)
+            )
 
 
 def format_effects(effects: list[dict], controls: list[dict], noise: list[dict], spec: dict) -> str:
@@ -84,12 +91,16 @@ def format_effects(effects: list[dict], controls: list[dict], noise: list[dict],
         lines.append(f"THE STUDY IS VOID: {void}")
     for row in controls:
         mark = "passed" if row["passed"] else "FAILED"
-        lines.append(f"control {row['control']:<8} {mark}: {row['estimate']:+.4f} [{row['lo']:+.4f}, {row['hi']:+.4f}] bpb; {row['detail']}")
+        lines.append(
+            f"control {row['control']:<8} {mark}: {row['estimate']:+.4f} [{row['lo']:+.4f}, {row['hi']:+.4f}] bpb; {row['detail']}"
+        )
     if noise:
         sd = math.sqrt(sum(row["sd_between_seeds"] ** 2 for row in noise) / len(noise))
         lines.append(f"noise: sd over seeds {sd:.4f} bpb; at {spec['tokens']:,} tokens, {spec['blocks']} blocks")
     lines.append(f"{'contrast':<44} {'bpb':>8}  {'95 % interval':<20} {'dilution':>8} {'q':>8}  verdict")
-    shown = [row for row in effects if row["method"] == "retrain" and row["metric"] == "bpb" and row["family"] != "controls"]
+    shown = [
+        row for row in effects if row["method"] == "retrain" and row["metric"] == "bpb" and row["family"] != "controls"
+    ]
     for row in shown:
         lines.append(_line(row))
     counts: dict[str, int] = {}

@@ -75,8 +75,13 @@ def heldout_set(workspace: str, atoms: Atoms, target: str, population: str, budg
     rows = heldout_documents(atoms, target, population)
     if rows.num_rows == 0:
         raise ConfigError(
-            message(f"slice {target!r}", "no held-out document", f"none of population {population!r}",
-                    "at least one", "Raise split.min_heldout_bytes in the recipe.")  # fmt: skip
+            message(
+                f"slice {target!r}",
+                "no held-out document",
+                f"none of population {population!r}",
+                "at least one",
+                "Raise split.min_heldout_bytes in the recipe.",
+            )  # fmt: skip
         )
     lengths = token_byte_lengths(workspace)
     pieces, n_bytes, taken = [], [], 0

@@ -29,7 +29,9 @@ class Mixture:
         bad = {atom: weight for atom, weight in self.weights.items() if not weight > 0}
         total = sum(self.weights.values())
         if bad or abs(total - 1) > 1e-9:
-            raise ConfigError(message("mixture", "not a mixture", bad or f"a sum of {total}", "positive weights that sum to 1"))
+            raise ConfigError(
+                message("mixture", "not a mixture", bad or f"a sum of {total}", "positive weights that sum to 1")
+            )
 
 
 def normalised(weights: Mapping[str, float], pools: Mapping[str, float] | None = None) -> Mixture:

@@ -15,8 +15,17 @@ def ngram_contrasts(design: Design) -> list[Contrast]:
             family = "own-slice" if target == name else "cross-slice"
             made.append(
                 Contrast(
-                    f"{PREFIX}without_{name} on {target}", family, name, target, "kept", "bpb", "none",
-                    f"{PREFIX}without_{name}", f"{PREFIX}full", design.spec.delta_bpb, 1 if target == name else 0,
+                    f"{PREFIX}without_{name} on {target}",
+                    family,
+                    name,
+                    target,
+                    "kept",
+                    "bpb",
+                    "none",
+                    f"{PREFIX}without_{name}",
+                    f"{PREFIX}full",
+                    design.spec.delta_bpb,
+                    1 if target == name else 0,
                     f"positive: without {name}, and with nothing in its place, the loss on {target} rises",
                 )  # fmt: skip
             )

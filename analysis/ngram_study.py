@@ -49,12 +49,20 @@ def slice_counts(stream: TokenStream, design: Design, atoms: Atoms, proxy: Proxy
     names = np.array([home[atom] for atom in stream.slots.names])[stream.slots.atom]
     rows = stream.slots_tokens(0, stream.n_slots)
     return {
-        name: count_rows(rows[names == name], proxy.order, proxy.vocab_size, proxy.eos_id) for name in sorted(set(names))
+        name: count_rows(rows[names == name], proxy.order, proxy.vocab_size, proxy.eos_id)
+        for name in sorted(set(names))
     }
 
 
 def _score(
-    folder: Path, counts: NgramCounts, design: Design, cell: str, block: int, stream: TokenStream, heldouts: list[HeldOut], proxy: Proxy
+    folder: Path,
+    counts: NgramCounts,
+    design: Design,
+    cell: str,
+    block: int,
+    stream: TokenStream,
+    heldouts: list[HeldOut],
+    proxy: Proxy,
 ) -> None:
     import pyarrow as pa
 

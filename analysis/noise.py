@@ -40,7 +40,12 @@ def _series(study: Study, cell: str, target: str, blocks: int) -> np.ndarray:
 
 
 def power_rows(
-    contrasts: list[Contrast], blocks: int, sd: float, source: str, design_id: str, family_sd: dict[str, float] | None = None
+    contrasts: list[Contrast],
+    blocks: int,
+    sd: float,
+    source: str,
+    design_id: str,
+    family_sd: dict[str, float] | None = None,
 ) -> list[dict]:
     """Compute the minimum detectable effect per family of bpb contrasts.
 

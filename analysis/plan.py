@@ -51,7 +51,11 @@ def make_plan(design: Design, atoms: Atoms, workers: int) -> Plan:
     for cell, (atom, value) in epochs.items():
         if value > spec.max_epochs:
             hint = "Use fewer tokens, a smaller weight, or raise max_epochs."
-            raise ConfigError(message(f"cell {cell}", f"reads {atom} too often", f"{value:.1f} epochs", f"at most {spec.max_epochs}", hint))
+            raise ConfigError(
+                message(
+                    f"cell {cell}", f"reads {atom} too often", f"{value:.1f} epochs", f"at most {spec.max_epochs}", hint
+                )
+            )
     notes = tuple(_target_note(atoms, target) for target in design.targets)
     seconds = runs * PRIOR_S_PER_RUN * spec.tokens / PRIOR_TOKENS / workers
     power = power_rows(list(design.contrasts), spec.blocks, spec.prior_sd_bpb, "assumed", design.design_id)
@@ -75,8 +79,13 @@ def _target_note(atoms: Atoms, target: str) -> str:
         components = len(set(rows["component"].to_pylist()))
         if components == 0:
             raise ConfigError(
-                message(f"slice {target!r}", "no held-out component", f"none of population {population!r}", "at least one",
-                        "Raise split.min_heldout_bytes in the recipe.")  # fmt: skip
+                message(
+                    f"slice {target!r}",
+                    "no held-out component",
+                    f"none of population {population!r}",
+                    "at least one",
+                    "Raise split.min_heldout_bytes in the recipe.",
+                )  # fmt: skip
             )
         parts.append(f"{population} {rows.num_rows} documents in {components} components")
     return f"held-out {target}: {', '.join(parts)}"
@@ -93,7 +102,9 @@ def format_plan(design: Design, plan: Plan) -> str:
     ]
     for cell in design.cells:
         lines.append(f"{cell.name:<22} {cell.role:<10} {plan.epochs[cell.name][1]:>14.2f}  {cell.description}")
-    lines.append(f"{'family':<14} {'tests':>5} {'sd (bpb)':>9} {'detectable':>11} {'worst case':>11}   minimum effect at 80 % power")
+    lines.append(
+        f"{'family':<14} {'tests':>5} {'sd (bpb)':>9} {'detectable':>11} {'worst case':>11}   minimum effect at 80 % power"
+    )
     for row in plan.power:
         lines.append(
             f"{row['family']:<14} {row['tests']:>5} {row['sd']:>9.3f} {row['mde']:>11.3f} {row['mde_worst_case']:>11.3f}   sd {row['sd_source']}"

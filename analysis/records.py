@@ -15,8 +15,12 @@ _STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 _DESIGN = field("design_id", _STRING, "hash of the whole design, written before any result")
 _RUN = field("run_id", _STRING, "run: design, cell and block")
 _TARGET = field("target", _STRING, "held-out slice that was evaluated")
-_POPULATION = field("population", _STRING, "kept: held-out documents that the rules keep; unfiltered: all of the source")
-_METRIC = field("metric", _STRING, "bpb (bits per UTF-8 byte, lower is better) or choice_margin (bits per byte, higher is better)")
+_POPULATION = field(
+    "population", _STRING, "kept: held-out documents that the rules keep; unfiltered: all of the source"
+)
+_METRIC = field(
+    "metric", _STRING, "bpb (bits per UTF-8 byte, lower is better) or choice_margin (bits per byte, higher is better)"
+)
 
 SLICES = table(
     "slices",
@@ -165,7 +169,13 @@ ESTIMATES = [
     field("tost_p", _FLOAT, "p of 'not negligible' (two one-sided tests)", nullable=True),
     field("n_blocks", _INT, "blocks in which both cells finished", "blocks"),
     field("delta", _FLOAT, "half width of what counts as negligible", "bits per byte"),
-    field("dilution", _FLOAT, "what the changed share of the target's own data alone predicts", "bits per byte", nullable=True),
+    field(
+        "dilution",
+        _FLOAT,
+        "what the changed share of the target's own data alone predicts",
+        "bits per byte",
+        nullable=True,
+    ),
     field("expected_sign", _INT, "+1 or -1 where a sign is expected by construction, else 0"),
     field("meaning", _STRING, "what a positive estimate says"),
     field("reason", _STRING, "why there is no estimate, or what to know about it", nullable=True),
@@ -177,7 +187,11 @@ EFFECTS = table(
         *ESTIMATES,
         field("q", _FLOAT, "p after Benjamini-Hochberg within the family", nullable=True),
         field("tost_q", _FLOAT, "tost_p after Benjamini-Hochberg within the family", nullable=True),
-        field("verdict", _STRING, "helps, hurts, negligible or undetermined; of the slice, of the decision to drop, or of the control"),
+        field(
+            "verdict",
+            _STRING,
+            "helps, hurts, negligible or undetermined; of the slice, of the decision to drop, or of the control",
+        ),
         field("interval_population", _STRING, "what the interval is about"),
     ],
 )
@@ -238,7 +252,9 @@ def list_studies(workspace: Path) -> list[str]:
     """Return the design ids of a workspace, in the order in which they were planned."""
     folder = workspace / "analysis"
     found = [path.parent for path in folder.glob("*/design.json")] if folder.is_dir() else []
-    return [path.name for path in sorted(found, key=lambda path: ((path / "design.json").stat().st_mtime_ns, path.name))]
+    return [
+        path.name for path in sorted(found, key=lambda path: ((path / "design.json").stat().st_mtime_ns, path.name))
+    ]
 
 
 def list_runs(study: Path) -> list[Path]:

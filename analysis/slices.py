@@ -88,7 +88,12 @@ def open_documents(workspace: str) -> duckdb.DuckDBPyConnection:
     """
     connection = duckdb.connect()
     connection.execute("SET threads = 2")
-    for table, stage in (("documents", "ingest"), ("signals", "measure"), ("decisions", "decide"), ("duplicates", "decide")):
+    for table, stage in (
+        ("documents", "ingest"),
+        ("signals", "measure"),
+        ("decisions", "decide"),
+        ("duplicates", "decide"),
+    ):
         files = [o.path for o in manifest.read_stage(workspace, stage).outputs if o.path.startswith(f"{table}/")]
         listed = ", ".join("'" + storage.join(workspace, path).replace("'", "''") + "'" for path in files)
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS SELECT * FROM read_parquet([{listed}])")
@@ -139,10 +144,20 @@ def partition(workspace: str, slices: tuple[Slice, ...]) -> Atoms:
     table = connection.sql(query).to_arrow_table()
     documents = connection.sql("SELECT count(*) FROM documents").fetchall()[0][0]
     if table.num_rows != documents or table.num_rows != spans.num_rows:
-        raise InputError(message(workspace, "documents and tokens differ", table.num_rows, f"{documents} documents", "Run `mixtrace verify`."))
+        raise InputError(
+            message(
+                workspace,
+                "documents and tokens differ",
+                table.num_rows,
+                f"{documents} documents",
+                "Run `mixtrace verify`.",
+            )
+        )
     for one in slices:
         if not pc.any(table[f"in_{one.name}"]).as_py():
-            raise ConfigError(message(f"slice {one.name!r}", "empty slice", one.where, "a predicate that holds for some document"))
+            raise ConfigError(
+                message(f"slice {one.name!r}", "empty slice", one.where, "a predicate that holds for some document")
+            )
     return Atoms(slices, table, shards)
 
 
@@ -152,7 +167,9 @@ def _check_predicate(connection: duckdb.DuckDBPyConnection, one: Slice) -> None:
         kind = connection.sql(f"SELECT ({one.where}) AS value FROM document_view LIMIT 0").types[0]
     except duckdb.Error as error:
         found = str(error).splitlines()[0]
-        raise ConfigError(message(where, "not SQL over the documents", found, "a condition on the columns of a document")) from error
+        raise ConfigError(
+            message(where, "not SQL over the documents", found, "a condition on the columns of a document")
+        ) from error
     if str(kind) != "BOOLEAN":
         raise ConfigError(message(where, "not a condition", f"{one.where} of type {kind}", "true or false"))
 

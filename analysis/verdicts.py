@@ -90,8 +90,15 @@ def control_rows(effects: list[dict], design_id: str) -> list[dict]:
             passed = mean - half > 0
             detail = f"must hurt; {len(significant)} of {len(mine)} targets stand out after correction"
         rows.append(
-            {"design_id": design_id, "control": control, "passed": passed, "estimate": mean, "lo": mean - half,
-             "hi": mean + half, "detail": detail}  # fmt: skip
+            {
+                "design_id": design_id,
+                "control": control,
+                "passed": passed,
+                "estimate": mean,
+                "lo": mean - half,
+                "hi": mean + half,
+                "detail": detail,
+            }  # fmt: skip
         )
     return rows
 

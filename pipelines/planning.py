@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import xxhash
 
@@ -151,8 +151,11 @@ def load_plan(recipe: Recipe, workspace: str) -> Plan:
 
 
 def _plan(recipe: Recipe, parts: list[Part], files: Iterable[InputFile]) -> Plan:
+    """Make the plan; how a source is read enters the marks of its own parts only, so a new source redoes nothing."""
     roots = {source.name: source_root(source) for source in recipe.sources}
-    return Plan(tuple(parts), roots, sum(file.size for file in files))
+    reading = {s.name: [s.format, s.fields.model_dump(mode="json")] for s in recipe.sources}
+    marked = (replace(part, mark=ids.fingerprint(part.mark, reading[part.source])) for part in parts)
+    return Plan(tuple(marked), roots, sum(file.size for file in files))
 
 
 def _part_from_json(data: dict) -> Part:

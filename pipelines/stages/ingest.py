@@ -65,7 +65,6 @@ class _Rows:
 
 def _literals(recipe: Recipe) -> object:
     return {
-        "sources": {s.name: [s.format, s.fields.model_dump(mode="json")] for s in recipe.sources},
         "sample": recipe.sample,
         "extract": recipe.extract.model_dump(mode="json"),
         "max_record_mb": recipe.limits.max_record_mb,

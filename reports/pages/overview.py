@@ -79,7 +79,7 @@ def corpus_tiles(total: Row) -> Block:
 def study_findings(con: duckdb.DuckDBPyConnection, study: Row) -> Findings:
     """Say what a study found: determined effects first, and how many tests determined nothing."""
     title = f"What the study “{study['name']}” found"
-    if query(con, "SELECT 1 FROM controls WHERE NOT passed AND design_id = ?", [study["design_id"]]):
+    if query(con, "SELECT 1 FROM controls WHERE NOT passed AND control IN ('sham', 'shuffle') AND design_id = ?", [study["design_id"]]):
         return Findings(
             title,
             (

@@ -41,7 +41,7 @@ def _matrix(con: duckdb.DuckDBPyConnection, number: int, group: Row) -> Block:
         f"effects-{number}",
         f"Contrast × held-out target: study “{group['name']}”, {group['method']}",
         "Change of bits per byte on each held-out target (columns) under each contrast (rows): blue = the slice helps there, "
-        "orange = it hurts (for a decision: the dropped text hurts), pale = negligible, grey = undetermined.",
+        "orange = it hurts (for a decision: blue = dropping was right), pale = negligible, grey = undetermined.",
         "SELECT *, treatment || CASE WHEN population = 'kept' THEN '' ELSE ' (' || population || ')' END AS cell\n"
         f"FROM effect_table WHERE metric = 'bpb' AND design_id = '{group['design_id']}' AND method = '{group['method']}'\n"
         "ORDER BY contrast_order, target_order",
@@ -67,7 +67,7 @@ def _decisions(con: duckdb.DuckDBPyConnection) -> Block:
         "decision-effects",
         "Decisions of curation",
         "What swapping in dropped documents does, on held-out text: each dot is an estimate, each line its 95 % interval; the verdict "
-        "speaks of the dropped text (hurts = dropping it was right).",
+        "speaks of the decision (helps = dropping was right).",
         "SELECT * FROM effect_table WHERE family = 'decisions' AND metric = 'bpb' ORDER BY design_id, contrast_order, population",
         EFFECT_COLUMNS,
         draw,

@@ -15,7 +15,7 @@ SIGN = (
     "Sign: an effect is the treatment minus the baseline, in bits per byte of the held-out text (lower bits are better). For a "
     "slice that is left out, positive = removing it raises bits per byte there = the slice helps; negative = the text is "
     "predicted better without it = the slice hurts there. The column “a positive effect says” spells it out for every contrast, "
-    "and the verdict speaks of the slice or decision."
+    "and the verdict speaks of the slice, or, where dropped documents are swapped in, of the decision to drop them."
 )
 
 DESIGN_COLUMN = Column("design_id", "design", "code")
@@ -53,7 +53,8 @@ def void_banners(con: duckdb.DuckDBPyConnection) -> tuple[Banner, ...]:
     failed = query(
         con,
         "SELECT c.design_id, d.name, list(c.control ORDER BY c.rowid) AS controls, list(c.detail ORDER BY c.rowid) AS details\n"
-        "FROM controls c LEFT JOIN designs d USING (design_id) WHERE NOT c.passed GROUP BY c.design_id, d.name ORDER BY c.design_id",
+        "FROM controls c LEFT JOIN designs d USING (design_id) "
+        "WHERE NOT c.passed AND c.control IN ('sham', 'shuffle') GROUP BY c.design_id, d.name ORDER BY c.design_id",
     )
     return tuple(
         Banner(
@@ -74,10 +75,11 @@ def finding(row: Row) -> Finding:
     """
     unit = "bpb" if row["metric"] == "bpb" else "bpb of margin"
     size = f"{effect(row['estimate'])} {unit} [{effect(row['lo'])}, {effect(row['hi'])}]"
-    change = "when swapped in" if row["family"] == "decisions" else "when left out"
+    dropped = row["family"] == "decisions"
+    change, speaks_of = ("when swapped in", "dropping ") if dropped else ("when left out", "")
     how = f"fill {row['fill']}; {row['population']} documents; at {short_count(row['train_tokens'])} tokens"
     return Finding(
-        f"{row['slice']} {row['verdict']} on {row['target']}: {size} {change} ({how})", row["verdict"]
+        f"{speaks_of}{row['slice']} {row['verdict']} on {row['target']}: {size} {change} ({how})", row["verdict"]
     )
 
 

@@ -49,7 +49,9 @@ def test_object_stores_take_the_same_calls() -> None:
     base = "memory://bucket/prefix"
     storage.write_bytes(storage.join(base, "b.json"), b"2")
     storage.write_bytes(storage.join(base, "a.json"), b"1")
-    assert storage.list_files(base, ".json") == [f"memory://{p}" for p in ("/bucket/prefix/a.json", "/bucket/prefix/b.json")]
+    assert storage.list_files(base, ".json") == [
+        f"memory://{p}" for p in ("/bucket/prefix/a.json", "/bucket/prefix/b.json")
+    ]
     assert storage.exists(storage.join(base, "a.json"))
     assert storage.size_bytes(storage.join(base, "a.json")) == 1
     assert storage.file_hash(storage.join(base, "a.json")) == storage.file_hash(storage.join(base, "a.json"))
