@@ -15,15 +15,14 @@ import pyarrow as pa
 from numba import int64, njit, uint32, uint64
 
 from pipelines.kernels.arrow_strings import string_buffers
-from pipelines.kernels.bpe_model import NO_PAIR, NO_RANK, PAIR_MULTIPLIER, BpeModel, Merges
+from pipelines.kernels.bpe_merge import Scratch, make_scratch, merge_bytes
+from pipelines.kernels.bpe_model import PAIR_MULTIPLIER, BpeModel, Merges
 from pipelines.kernels.compile import INLINE, KERNEL
 from pipelines.kernels.hashing import load_u64, mix64
 from pipelines.kernels.unicode_tables import WHITE_SPACE, decode_utf8, pretokenizer_classes
 
 _EXACT_BYTES: Final = 15
 _LONGEST_CACHED: Final = 255
-_SCAN_SYMBOLS: Final = 64
-"""Up to here the lowest rank is found by a scan; a heap for longer ones keeps 1 MB without a space n log n."""
 _INLINE_IDS: Final = 3
 _POOL_IDS_PER_ROW: Final = 2
 
@@ -43,150 +42,8 @@ class Cache(NamedTuple):
     used: np.ndarray
 
 
-class Scratch(NamedTuple):
-    """Work space for one pre-token of up to n bytes: `int32 [n]` each, and `uint64 [3 n]` for the heap."""
-
-    symbol: np.ndarray
-    rank: np.ndarray
-    merged: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
-    heap: np.ndarray
-
-
-@njit(**INLINE)
-def _find_pair(left, right, merges):
-    """Return the rank and the id of a merge; NO_RANK if the two do not merge."""
-    key = (uint64(left) << uint64(32)) | uint64(right)
-    mask = merges.pair.shape[0] - 1
-    at = int64((key * PAIR_MULTIPLIER) >> uint64(32)) & mask
-    while merges.pair[at] != key:
-        if merges.pair[at] == NO_PAIR:
-            return NO_RANK, -1
-        at = (at + 1) & mask
-    return merges.rank[at], merges.merged[at]
-
-
 @njit(**KERNEL)
-def _merge_by_scan(count, merges, scratch):
-    """Merge the symbols, lowest rank and then leftmost first; return how many are left. O(count^2)."""
-    symbol, rank, merged = scratch.symbol, scratch.rank, scratch.merged
-    while count > 1:
-        lowest, best = NO_RANK, -1
-        for i in range(count - 1):
-            if rank[i] < lowest:
-                lowest, best = rank[i], i
-        if best < 0:
-            break
-        symbol[best] = merged[best]
-        count -= 1
-        for i in range(best + 1, count):
-            symbol[i] = symbol[i + 1]
-            rank[i] = rank[i + 1]
-            merged[i] = merged[i + 1]
-        if best > 0:
-            rank[best - 1], merged[best - 1] = _find_pair(symbol[best - 1], symbol[best], merges)
-        if best < count - 1:
-            rank[best], merged[best] = _find_pair(symbol[best], symbol[best + 1], merges)
-    return count
-
-
-@njit(**KERNEL)
-def _push(heap, size, value):
-    """Add a value to a binary min-heap; return its new size."""
-    at = size
-    while at > 0:
-        parent = (at - 1) >> 1
-        if heap[parent] <= value:
-            break
-        heap[at] = heap[parent]
-        at = parent
-    heap[at] = value
-    return size + 1
-
-
-@njit(**KERNEL)
-def _drop_least(heap, size):
-    """Remove the least value of a binary min-heap; return its new size."""
-    size -= 1
-    value = heap[size]
-    at = 0
-    child = 1
-    while child < size:
-        if child + 1 < size and heap[child + 1] < heap[child]:
-            child += 1
-        if value <= heap[child]:
-            break
-        heap[at] = heap[child]
-        at = child
-        child = 2 * at + 1
-    heap[at] = value
-    return size
-
-
-@njit(**KERNEL)
-def _rank_pair(at, heap, size, merges, scratch):
-    """Note the rank of the symbol at `at` and the one after it, and queue their merge; return the heap's size."""
-    found, merged = _find_pair(scratch.symbol[at], scratch.symbol[scratch.after[at]], merges)
-    scratch.rank[at] = found
-    scratch.merged[at] = merged
-    if found == NO_RANK:
-        return size
-    return _push(heap, size, (uint64(found) << uint64(32)) | uint64(at))
-
-
-@njit(**KERNEL)
-def _merge_by_heap(count, merges, scratch):
-    """Do what `_merge_by_scan` does in O(count log count): linked symbols, a heap of (rank, position)."""
-    symbol, rank, heap = scratch.symbol, scratch.rank, scratch.heap
-    before, after = scratch.before, scratch.after
-    size = 0
-    for i in range(count):
-        before[i] = i - 1
-        after[i] = i + 1
-    rank[count - 1] = NO_RANK
-    for i in range(count - 1):
-        size = _rank_pair(i, heap, size, merges, scratch)
-    while size > 0:
-        at = int64(heap[0] & uint64(0xFFFFFFFF))
-        queued = int64(heap[0] >> uint64(32))
-        size = _drop_least(heap, size)
-        if rank[at] != queued:  # one of the two has merged since; a pair's rank is unique
-            continue
-        gone = after[at]
-        symbol[at] = scratch.merged[at]
-        rank[at] = NO_RANK
-        rank[gone] = NO_RANK
-        after[at] = after[gone]
-        if after[at] < count:
-            before[after[at]] = at
-            size = _rank_pair(at, heap, size, merges, scratch)
-        if before[at] >= 0:
-            size = _rank_pair(before[at], heap, size, merges, scratch)
-    left = 0
-    at = 0
-    while at < count:  # left <= at, so nothing unread is overwritten
-        symbol[left] = symbol[at]
-        left += 1
-        at = after[at]
-    return left
-
-
-@njit(**KERNEL)
-def _merge_bytes(data, start, end, merges, scratch):
-    """Encode one pre-token into `scratch.symbol`; return its number of ids."""
-    count = end - start
-    for i in range(count):
-        scratch.symbol[i] = merges.byte_id[data[start + i]]
-    if count > _SCAN_SYMBOLS:
-        return _merge_by_heap(count, merges, scratch)
-    for i in range(count - 1):
-        scratch.rank[i], scratch.merged[i] = _find_pair(scratch.symbol[i], scratch.symbol[i + 1], merges)
-    return _merge_by_scan(count, merges, scratch)
-
-
-@njit(**KERNEL)
-def _white_space_end(data, start, end, classes):
+def _white_space_end(data: np.ndarray, start: int, end: int, classes: np.ndarray) -> int:
     r"""Return where `\s+(?!\S)|\s+` ends: before the last space of a run that something follows."""
     last = start
     at = start
@@ -200,7 +57,7 @@ def _white_space_end(data, start, end, classes):
 
 
 @njit(**KERNEL)
-def _pretoken_end(data, start, end, classes):
+def _pretoken_end(data: np.ndarray, start: int, end: int, classes: np.ndarray) -> int:
     r"""Return where GPT-2's pre-token ends.
 
     's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -233,7 +90,7 @@ def _pretoken_end(data, start, end, classes):
 
 
 @njit(**INLINE)
-def _low_bytes(value, count):
+def _low_bytes(value: int, count: int) -> int:
     """Keep the low `count` (0 to 8) bytes."""
     if count >= 8:
         return value
@@ -241,15 +98,13 @@ def _low_bytes(value, count):
 
 
 @njit(**KERNEL)
-def _cache_key(data, start, end):
+def _cache_key(data: np.ndarray, start: int, end: int) -> tuple[int, int]:
     """Return 128 bits: up to 15 bytes exactly, with their number on top; else 120 hashed bits under 0xFF."""
     size = end - start
     if size <= 8:
         return _low_bytes(load_u64(data, start), size), uint64(size) << uint64(56)
     if size <= _EXACT_BYTES:
-        return load_u64(data, start), _low_bytes(load_u64(data, start + 8), size - 8) | (
-            uint64(size) << uint64(56)
-        )
+        return load_u64(data, start), _low_bytes(load_u64(data, start + 8), size - 8) | (uint64(size) << uint64(56))
     low = mix64(uint64(size))
     high = mix64(uint64(size) * PAIR_MULTIPLIER)
     at = start
@@ -262,7 +117,7 @@ def _cache_key(data, start, end):
 
 
 @njit(**KERNEL)
-def _find_row(low, high, rows):
+def _find_row(low: int, high: int, rows: np.ndarray) -> int:
     """Return the row of a key, or the empty row where it would go."""
     mask = rows.shape[0] - 1
     at = int64(mix64(low ^ (high * PAIR_MULTIPLIER))) & mask
@@ -272,7 +127,7 @@ def _find_row(low, high, rows):
 
 
 @njit(**KERNEL)
-def _remember(low, high, at, count, symbol, cache):
+def _remember(low: int, high: int, at: int, count: int, symbol: np.ndarray, cache: Cache) -> None:
     """Put the ids of a pre-token into an empty row, while there is space (half of the rows, all of the pool)."""
     if 2 * (cache.used[0] + 1) > cache.row.shape[0]:
         return
@@ -297,7 +152,7 @@ def _remember(low, high, at, count, symbol, cache):
 
 
 @njit(**KERNEL)
-def _put_cached(at, cache, out, end):
+def _put_cached(at: int, cache: Cache, out: np.ndarray, end: int) -> int:
     """Write the ids of a cache row; return the new end."""
     head, tail = cache.row[at, 2], cache.row[at, 3]
     count = int64(head & uint64(0xFFFFFFFF))
@@ -314,7 +169,16 @@ def _put_cached(at, cache, out, end):
 
 
 @njit(**KERNEL)
-def _encode(data, offsets, classes, merges, cache, scratch, out, out_offsets):
+def _encode(
+    data: np.ndarray,
+    offsets: np.ndarray,
+    classes: np.ndarray,
+    merges: Merges,
+    cache: Cache,
+    scratch: Scratch,
+    out: np.ndarray,
+    out_offsets: np.ndarray,
+) -> int:
     """Encode all rows into `out`; return the number of ids."""
     filled = int64(0)
     for row in range(offsets.shape[0] - 1):
@@ -329,7 +193,7 @@ def _encode(data, offsets, classes, merges, cache, scratch, out, out_offsets):
             if cached and cache.row[at, 2] != 0:
                 filled = _put_cached(at, cache, out, filled)
             else:
-                count = _merge_bytes(data, start, stop, merges, scratch)
+                count = merge_bytes(data, start, stop, merges, scratch)
                 for i in range(count):
                     out[filled + i] = scratch.symbol[i]
                 filled += count
@@ -354,9 +218,7 @@ class BytePairEncoder:
             ValueError: `cache_rows` is no power of 2.
         """
         if cache_rows < 2 or cache_rows & (cache_rows - 1):
-            raise ValueError(
-                f"BytePairEncoder: wrong cache_rows: got {cache_rows}; expected a power of 2 from 2"
-            )
+            raise ValueError(f"BytePairEncoder: wrong cache_rows: got {cache_rows}; expected a power of 2 from 2")
         self._merges: Merges = model.merges
         self._id_type = model.id_type
         self._classes = pretokenizer_classes()
@@ -364,9 +226,7 @@ class BytePairEncoder:
         self._cache = Cache(np.zeros((cache_rows, 4), np.uint64), pool, np.zeros(2, np.int64))
         self._turn = threading.Lock()
 
-    def encode(
-        self, text: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def encode(self, text: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
         """Encode texts; special tokens in them are ordinary text.
 
         Args:
@@ -380,9 +240,7 @@ class BytePairEncoder:
             ValueError: The column holds nulls.
         """
         buffers = string_buffers(text)
-        longest = buffers.longest_bytes
-        work = [np.empty(longest, np.int32) for _ in range(5)]
-        scratch = Scratch(*work, np.empty(3 * longest, np.uint64))
+        scratch = make_scratch(buffers.longest_bytes)
         out = np.empty(int(buffers.offsets[-1]), self._id_type)  # a token has at least one byte
         offsets = np.zeros(buffers.rows + 1, np.int64)
         with self._turn:

@@ -132,11 +132,7 @@ def _check(body: dict[str, Any]) -> None:
     if body.get("normalizer"):
         raise UnsupportedTokenizer(f"normalizer {body['normalizer'].get('type')}")
     before = body.get("pre_tokenizer") or {}
-    if (
-        before.get("type") != "ByteLevel"
-        or not before.get("use_regex", True)
-        or before.get("add_prefix_space", True)
-    ):
+    if before.get("type") != "ByteLevel" or not before.get("use_regex", True) or before.get("add_prefix_space", True):
         raise UnsupportedTokenizer(f"pre-tokenizer {before}")
     if not is_byte_level(body):
         raise UnsupportedTokenizer(f"decoder {body.get('decoder')}")

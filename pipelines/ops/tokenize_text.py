@@ -76,9 +76,7 @@ def _library_tokenizer(body: dict[str, Any]) -> Tokenizer:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_str(
-        json.dumps({**body, "truncation": None, "padding": None, "post_processor": None})
-    )
+    return Tokenizer.from_str(json.dumps({**body, "truncation": None, "padding": None, "post_processor": None}))
 
 
 def load_encoder(tokenizer_json: str) -> Encoder:
@@ -92,9 +90,7 @@ def load_encoder(tokenizer_json: str) -> Encoder:
         kernel = BytePairEncoder(load_bpe(tokenizer_json))
         _check_equal(kernel, library)
     except UnsupportedTokenizer as reason:
-        _LOG.warning(
-            "tokenizer: not covered by the kernel, so encoded by the slower tokenizers library: %s", reason
-        )
+        _LOG.warning("tokenizer: not covered by the kernel, so encoded by the slower tokenizers library: %s", reason)
         return library
     return kernel
 
