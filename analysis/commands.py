@@ -131,7 +131,10 @@ def _stream(workspace: str, design: Design, atoms: Atoms, cell: Cell, block: int
     spec = design.spec
     slots = spec.tokens // spec.proxy.context // spec.proxy.batch * spec.proxy.batch
     seed = f"{spec.seed}/{block}"
-    return token_stream(workspace, atoms, cell.mixture, seed, cell.transform, slots, spec.proxy.context)
+    baseline = next(other for other in design.cells if other.name == cell.baseline)
+    return token_stream(
+        workspace, atoms, (cell.mixture, baseline.mixture), seed, cell.transform, slots, spec.proxy.context
+    )
 
 
 def train(workspace: Path, design_file: Path, workers: int) -> None:

@@ -1,9 +1,9 @@
-"""Tokens of a run: documents of memory-mapped shards, concatenated per atom and cut into slots."""
+"""Tokens of a run: documents of memory-mapped shards, concatenated per atom and cut into chunks."""
 
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from analysis.mixtures import Mixture
 from analysis.schedule import Slots, Transform, generator, schedule
 from analysis.slices import Atoms
 from pipelines.contracts.errors import ConfigError, message
-from pipelines.contracts.ids import fraction, key64
+from pipelines.contracts.ids import fraction
 from pipelines.contracts.shards import read_shard
 
 
@@ -98,8 +98,9 @@ class TokenStream:
     Attributes:
         workspace: curated workspace with the shards.
         shards: paths of the shards.
-        documents: per atom, (shard [docs], shard_row [docs], tokens [docs], bytes [docs], key [docs]).
+        documents: per atom, (shard [docs], shard_row [docs], tokens [docs], bytes [docs]), ordered by doc_id.
         mixture: what is drawn.
+        reference: mixture of the baseline cell, for the coupling.
         block_seed: names the block.
         transform: none, sham or shuffle.
         n_slots: slots of the run.
@@ -110,56 +111,66 @@ class TokenStream:
     shards: tuple[str, ...]
     documents: dict[str, tuple[np.ndarray, ...]]
     mixture: Mixture
+    reference: Mixture
     block_seed: str
     transform: Transform
     n_slots: int
     context: int
-    _streams: dict[str, np.ndarray] = field(default_factory=dict, compare=False, repr=False)
 
     @functools.cached_property
     def slots(self) -> Slots:
         """The schedule of the run."""
-        return schedule(self.mixture, self.n_slots, self.block_seed, self.transform)
+        return schedule(self.mixture, self.reference, self.n_slots, self.block_seed, self.transform)
 
     def __getstate__(self) -> dict:
         """Leave caches behind when a run is sent to a worker."""
-        return {**{k: v for k, v in self.__dict__.items() if k != "slots"}, "_streams": {}}
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
-    def order(self, atom: str) -> np.ndarray:
-        """Return the [docs] order in which a block reads the documents of an atom."""
-        keys = self.documents[atom][4]
-        salt = np.uint64(key64(self.block_seed + "\0order"))
-        return np.argsort((keys ^ salt) * np.uint64(0x9E3779B97F4A7C15), kind="stable")
+    @functools.cached_property
+    def starts(self) -> dict[str, np.ndarray]:
+        """Per atom, [docs + 1] where each document starts in the concatenation of the atom."""
+        return {atom: np.concatenate([[0], np.cumsum(columns[2])]) for atom, columns in self.documents.items()}
 
-    def stream(self, atom: str) -> np.ndarray:
-        """Return the tokens of an atom in the order of this block, long enough for its slots (one epoch at most)."""
-        if atom not in self._streams:
-            shard, row, tokens, _, _ = self.documents[atom]
-            needed = self._slots_of(atom) * self.context + 1
-            pieces, held = [], 0
-            for document in self.order(atom):
-                pieces.append(document_tokens(self.workspace, self.shards[shard[document]], row[document]))
-                held += tokens[document]
-                if held >= needed:
-                    break
-            self._streams[atom] = np.concatenate(pieces)
-        return self._streams[atom]
+    @functools.cached_property
+    def chunks(self) -> dict[str, np.ndarray]:
+        """Per atom, the order in which a block reads the chunks of `context` tokens.
 
-    def _slots_of(self, atom: str) -> int:
-        """Return how many slots of the atom's stream are used (the greatest position and one)."""
-        mine = self.slots.position[self.slots.atom == self.slots.names.index(atom)]
-        return int(mine.max()) + 1 if len(mine) else 0
+        Chunks are permuted one by one, not by document: a run that reads long documents through would see a
+        few books only, its noise would be that of the choice of books (sd .05 instead of .02 bpb), and a sham
+        that skips slots would see more documents than its baseline, so it would not be null.
+        """
+        orders = {}
+        for atom, starts in self.starts.items():
+            count = max(1, int(starts[-1]) // self.context)
+            orders[atom] = generator(self.block_seed, "chunks", atom).permutation(count)
+        return orders
+
+    def window(self, atom: str, start: int) -> np.ndarray:
+        """Return [context + 1] tokens of an atom's concatenation from `start`, wrapping at its end."""
+        shard, row, _, _ = self.documents[atom]
+        starts = self.starts[atom]
+        out = np.empty(self.context + 1, np.int64)
+        filled = 0
+        while filled < len(out):
+            at = (start + filled) % starts[-1]
+            document = int(np.searchsorted(starts, at, side="right")) - 1
+            tokens = document_tokens(self.workspace, self.shards[shard[document]], row[document])
+            piece = tokens[at - starts[document] :][: len(out) - filled]
+            out[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return out
 
     def slots_tokens(self, start: int, stop: int) -> np.ndarray:
         """Return the tokens of slots start..stop, [slots, context + 1] int64.
 
-        An atom with fewer tokens than its slots need is read again from its start (epochs > 1).
+        An atom with fewer chunks than its slots need is read again in the same order (epochs > 1).
         """
         rows = np.empty((stop - start, self.context + 1), np.int64)
         for index in range(start, stop):
-            stream = self.stream(self.slots.names[self.slots.atom[index]])
-            begin = int(self.slots.position[index]) * self.context
-            rows[index - start] = stream[(begin + np.arange(self.context + 1)) % len(stream)]
+            atom = self.slots.names[self.slots.atom[index]]
+            order = self.chunks[atom]
+            chunk = order[int(self.slots.position[index]) % len(order)]
+            rows[index - start] = self.window(atom, int(chunk) * self.context)
             if self.slots.shuffled[index]:
                 generator(self.block_seed, "tokens", index).shuffle(rows[index - start])
         return rows
@@ -180,17 +191,23 @@ class TokenStream:
 
 
 def token_stream(
-    workspace: str, atoms: Atoms, mixture: Mixture, block_seed: str, transform: Transform, n_slots: int, context: int
-) -> TokenStream:
-    """Prepare the tokens of a run (nothing is read yet)."""
+    workspace: str, atoms: Atoms, mixtures: tuple[Mixture, Mixture], block_seed: str, transform: Transform,
+    n_slots: int, context: int,
+) -> TokenStream:  # fmt: skip
+    """Prepare the tokens of a run (nothing is read yet).
+
+    Args:
+        workspace: curated workspace.
+        atoms: its documents.
+        mixtures: what is drawn, and the mixture of the baseline cell.
+        block_seed: names the block.
+        transform: none, sham or shuffle.
+        n_slots: slots of the run.
+        context: predicted tokens per slot.
+    """
+    columns = ("shard", "shard_row", "tokens", "bytes")
     documents = {
-        atom: (
-            rows["shard"].to_numpy(),
-            rows["shard_row"].to_numpy(),
-            rows["tokens"].to_numpy(),
-            rows["bytes"].to_numpy(),
-            np.array([key64(doc_id) for doc_id in rows["doc_id"].to_pylist()], np.uint64),
-        )
-        for atom, rows in train_documents(atoms, mixture).items()
+        atom: tuple(rows[name].to_numpy() for name in columns)
+        for atom, rows in train_documents(atoms, mixtures[0]).items()
     }
-    return TokenStream(workspace, atoms.shards, documents, mixture, block_seed, transform, n_slots, context)
+    return TokenStream(workspace, atoms.shards, documents, *mixtures, block_seed, transform, n_slots, context)

@@ -48,9 +48,9 @@ def load_study(study: Path) -> Study:
         cell, block = run["cell"], run["block"]
         scores = records.read_table(folder / "scores.parquet", "scores")
         for (target, population, tokens), bpb in bits_per_byte(scores).items():
-            if tokens == run["tokens"]:
+            if tokens == run["tokens"] and population != "curve":
                 values[cell, block, "bpb", target, population] = bpb
-            if population == "kept":
+            if population == "curve":
                 curve.setdefault((cell, block, target), []).append((tokens, bpb))
         items = records.read_table(folder / "item_scores.parquet", "item_scores")
         for target, margin in mean_margins(items).items():

@@ -16,7 +16,9 @@ _DESIGN = field("design_id", _STRING, "hash of the whole design, written before 
 _RUN = field("run_id", _STRING, "run: design, cell and block")
 _TARGET = field("target", _STRING, "held-out slice that was evaluated")
 _POPULATION = field(
-    "population", _STRING, "kept: held-out documents that the rules keep; unfiltered: all of the source"
+    "population",
+    _STRING,
+    "held-out documents: kept by the rules; unfiltered; or curve (a fixed part of kept, evaluated along the run)",
 )
 _METRIC = field(
     "metric", _STRING, "bpb (bits per UTF-8 byte, lower is better) or choice_margin (bits per byte, higher is better)"

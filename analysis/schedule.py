@@ -63,11 +63,12 @@ def race(mixture: Mixture, slots: int, seed: str) -> np.ndarray:
     return winner
 
 
-def schedule(mixture: Mixture, slots: int, block_seed: str, transform: Transform = "none") -> Slots:
+def schedule(mixture: Mixture, reference: Mixture, slots: int, block_seed: str, transform: Transform = "none") -> Slots:
     """Fill the slots of a run.
 
     Args:
         mixture: what to draw from.
+        reference: mixture of the baseline cell: a slot that the same atom wins in both keeps its text.
         slots: number of slots.
         block_seed: the same for every cell of a block.
         transform: "sham" redraws a random 20 % of the slots from the same mixture, with fresh content (true
@@ -82,16 +83,26 @@ def schedule(mixture: Mixture, slots: int, block_seed: str, transform: Transform
         winner = np.where(redrawn, race(mixture, slots, block_seed + "/sham"), winner)
     if transform == "shuffle":
         shuffled = generator(block_seed, "shuffle").random(slots) < SHUFFLE_SHARE
-    return Slots(names, winner, _positions(winner, redrawn, race(mixture, slots, block_seed), len(names)), shuffled)
+    before = np.array(sorted(reference.weights))[race(reference, slots, block_seed)]
+    position = np.empty(slots, np.int64)
+    for index, name in enumerate(names):
+        position[winner == index] = _positions(winner == index, before == name, redrawn)
+    return Slots(names, winner, position, shuffled)
 
 
-def _positions(winner: np.ndarray, redrawn: np.ndarray, original: np.ndarray, atoms: int) -> np.ndarray:
-    """Number the slots of each atom: kept slots keep the number they had, redrawn ones come after all of these."""
-    position = np.empty(len(winner), np.int64)
-    for atom in range(atoms):
-        before = original == atom
-        mine = (winner == atom) & ~redrawn
-        position[mine] = (np.cumsum(before) - 1)[mine]
-        fresh = (winner == atom) & redrawn
-        position[fresh] = before.sum() + np.arange(fresh.sum())
-    return position
+def _positions(mine: np.ndarray, before: np.ndarray, redrawn: np.ndarray) -> np.ndarray:
+    """Number the slots of one atom: what it had won before keeps its number, the rest comes after all of that.
+
+    Args:
+        mine: [slots] whether the atom wins the slot.
+        before: [slots] whether it wins the slot in the baseline.
+        redrawn: [slots] whether the slot gets fresh content anyway.
+
+    Returns:
+        [mine] positions in the atom's stream.
+    """
+    kept = mine & before & ~redrawn
+    position = np.cumsum(before) - 1
+    fresh = mine & ~kept
+    position[fresh] = before.sum() + np.arange(fresh.sum())
+    return position[mine]

@@ -11,7 +11,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,9 +48,7 @@ class Evaluation:
 
 def model_seed(design_seed: int, block: int) -> int:
     """Seed of the weights of a block: the same for every cell of the block, different between blocks."""
-    return int(
-        np.random.SeedSequence([design_seed, block, 0x1A17]).generate_state(1, np.uint64)[0] >> np.uint64(1)
-    )
+    return int(np.random.SeedSequence([design_seed, block, 0x1A17]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def train(
@@ -188,9 +186,15 @@ def _score(model: LogProb, heldouts: Sequence[HeldOut], proxy: Proxy, train_toke
 
 
 def _curve_heldouts(heldouts: Sequence[HeldOut]) -> list[HeldOut]:
-    """Return the first part of each kept set: evaluation stays below 20 % of a run."""
+    """Return the first part of each kept set, as population "curve": the same text at every point of the curve."""
     kept = [h for h in heldouts if h.population == "kept"]
-    return [perplexity.thin(h, math.ceil(len(h.ids) * CURVE_TOKENS_FRAC)) for h in kept]
+    thinned = (perplexity.thin(h, math.ceil(len(h.ids) * CURVE_TOKENS_FRAC)) for h in kept)
+    return [replace(h, population="curve") for h in thinned]
+
+
+def _final_heldouts(evaluation: Evaluation) -> list[HeldOut]:
+    """Return what is evaluated at the end: everything, and the last point of the curve."""
+    return [*evaluation.heldouts, *_curve_heldouts(evaluation.heldouts)]
 
 
 def _curve_scores(state: TrainingState, evaluation: Evaluation) -> pa.Table:
@@ -208,7 +212,7 @@ def _finish(state: TrainingState, due: Mapping[int, float], evaluation: Evaluati
     if state.finite:
         parts = [f"curve-{due[step]}" for step in sorted(due) if step < state.n_steps]
         with state.averaged():
-            output.write_scores(parts, _score(state.scorer(), evaluation.heldouts, proxy, tokens))
+            output.write_scores(parts, _score(state.scorer(), _final_heldouts(evaluation), proxy, tokens))
             items = choice.score_items(state.scorer(), evaluation.items, proxy.context, proxy.eos_id)
             export(state.engine.model, output.folder)
     else:  # a diverged run is an outcome; it has no scores, and its tables say so by being empty
