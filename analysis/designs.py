@@ -9,7 +9,7 @@ from typing import Literal
 from analysis.data import pool_tokens
 from analysis.design_file import DesignSpec
 from analysis.mixtures import Mixture, leave_out, normalised, slice_weight, swap, with_pools
-from analysis.schedule import SHAM_SHARE, SHUFFLE_SHARE, Transform
+from analysis.schedule import SCHEDULE_VERSION, SHAM_SHARE, SHUFFLE_SHARE, Transform
 from analysis.slices import Atoms, Slice
 from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import fingerprint
@@ -74,7 +74,7 @@ class Design:
     def design_id(self) -> str:
         """Hash of everything that the study depends on."""
         cells = [[c.name, dict(c.mixture.weights), dict(c.mixture.pools), c.transform, c.baseline] for c in self.cells]
-        return fingerprint(self.spec.model_dump(mode="json"), cells, self.corpus)[:12]
+        return fingerprint(self.spec.model_dump(mode="json"), cells, self.corpus, SCHEDULE_VERSION)[:12]
 
 
 def design_slices(spec: DesignSpec) -> tuple[Slice, ...]:

@@ -17,6 +17,8 @@ from analysis.mixtures import Mixture
 from pipelines.contracts.ids import key64
 
 Transform = Literal["none", "sham", "shuffle"]
+SCHEDULE_VERSION = 1
+"""Raised by hand when the same design would train on other tokens; enters the design_id."""
 SHAM_SHARE = 0.2
 SHUFFLE_SHARE = 0.2
 
