@@ -173,10 +173,16 @@ def finish(process: subprocess.Popen, workspace: Path, limit_s: float = LIMIT_S,
 
 
 def curate(
-    recipe: Path, workspace: Path, *flags: str, environment: Mapping[str, str] = {}, watch: bool = False
+    recipe: Path,
+    workspace: Path,
+    *flags: str,
+    environment: Mapping[str, str] = {},
+    watch: bool = False,
+    limit_s: float = LIMIT_S,
 ) -> Finished:
     """Run `curate` to its end."""
-    return finish(start(recipe, workspace, *flags, environment=environment), workspace, watch=watch)
+    process = start(recipe, workspace, *flags, environment=environment)
+    return finish(process, workspace, limit_s=limit_s, watch=watch)
 
 
 def kill_group(process: subprocess.Popen) -> None:

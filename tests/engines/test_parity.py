@@ -82,6 +82,7 @@ def test_java_engines(engine: str, recipe: Path, reference: dict[str, str], tmp_
 
 
 @pytest.mark.engine
+@pytest.mark.timeout(1500)
 def test_spark_standalone_cluster(recipe: Path, reference: dict[str, str], tmp_path: Path) -> None:
     if reason := commands.missing_engine("spark"):
         pytest.skip(reason)
@@ -96,6 +97,7 @@ def test_spark_standalone_cluster(recipe: Path, reference: dict[str, str], tmp_p
             f"--spark_master_url=spark://127.0.0.1:{port}",
             environment=environment,
             watch=True,
+            limit_s=1400,  # every stage starts an executor and two Python workers anew: 30 to 50 s
         )
     check(reference, done, tmp_path / "ws", "spark-standalone")
 
