@@ -176,7 +176,7 @@ def _leave_out_contrasts(spec: DesignSpec, name: str) -> list[Contrast]:
                 name=f"{cell} on {target} (choice)",
                 metric="choice_margin",
                 meaning=f"negative: without {name} the right continuation of {target} stands out less, so {name} helps there",
-            )  # fmt: skip
+            )
         )
     return made
 
@@ -202,7 +202,7 @@ def _decision_contrasts(spec: DesignSpec, decision: str, cell: str, baseline: st
             population="unfiltered",
             fill="named",
             meaning=f"positive: training on {decision} instead raises the loss on {target}, so dropping them helps there",
-        )  # fmt: skip
+        )
         for target in spec.slices
     ]
 
@@ -231,10 +231,10 @@ def _near_duplicate_cells(spec: DesignSpec, atoms: Atoms, full: Mixture) -> list
                 f"{available} tokens, {seen:.0f} of them seen",
                 f"at least {swap_spec.min_duplicate_tokens} seen",
                 f"Choose a slice with more than {swap_spec.slice!r} has.",
-            )  # fmt: skip
+            )
         )
     share = min(1.0, weight * spec.tokens / pool)
-    pools = {atom: share for atom in (*leaders, *copies)}
+    pools = dict.fromkeys((*leaders, *copies), share)
     inside = pool_tokens(atoms, pools)
     others = {atom: w for atom, w in full.weights.items() if atom not in own}
     held = sum(inside[atom] for atom in leaders)

@@ -101,8 +101,7 @@ def format_effects(effects: list[dict], controls: list[dict], noise: list[dict],
     shown = [
         row for row in effects if row["method"] == "retrain" and row["metric"] == "bpb" and row["family"] != "controls"
     ]
-    for row in shown:
-        lines.append(_line(row))
+    lines += [_line(row) for row in shown]
     counts: dict[str, int] = {}
     for row in effects:
         counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1

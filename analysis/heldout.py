@@ -81,7 +81,7 @@ def heldout_set(workspace: str, atoms: Atoms, target: str, population: str, budg
                 f"none of population {population!r}",
                 "at least one",
                 "Raise split.min_heldout_bytes in the recipe.",
-            )  # fmt: skip
+            )
         )
     lengths = token_byte_lengths(workspace)
     pieces, n_bytes, taken = [], [], 0

@@ -27,6 +27,6 @@ def ngram_contrasts(design: Design) -> list[Contrast]:
                     design.spec.delta_bpb,
                     1 if target == name else 0,
                     f"positive: without {name}, and with nothing in its place, the loss on {target} rises",
-                )  # fmt: skip
+                )
             )
     return made

@@ -85,7 +85,7 @@ def _target_note(atoms: Atoms, target: str) -> str:
                     f"none of population {population!r}",
                     "at least one",
                     "Raise split.min_heldout_bytes in the recipe.",
-                )  # fmt: skip
+                )
             )
         parts.append(f"{population} {rows.num_rows} documents in {components} components")
     return f"held-out {target}: {', '.join(parts)}"
@@ -100,13 +100,12 @@ def format_plan(design: Design, plan: Plan) -> str:
         f"expected time {plan.seconds / 60:.1f} minutes of training (at {PRIOR_S_PER_RUN:.0f} s per run and core, assumed)",
         f"{'cell':<22} {'role':<10} {'epochs at most':>14}  {'what was changed'}",
     ]
-    for cell in design.cells:
-        lines.append(f"{cell.name:<22} {cell.role:<10} {plan.epochs[cell.name][1]:>14.2f}  {cell.description}")
+    lines += [f"{c.name:<22} {c.role:<10} {plan.epochs[c.name][1]:>14.2f}  {c.description}" for c in design.cells]
     lines.append(
         f"{'family':<14} {'tests':>5} {'sd (bpb)':>9} {'detectable':>11} {'worst case':>11}   minimum effect at 80 % power"
     )
-    for row in plan.power:
-        lines.append(
-            f"{row['family']:<14} {row['tests']:>5} {row['sd']:>9.3f} {row['mde']:>11.3f} {row['mde_worst_case']:>11.3f}   sd {row['sd_source']}"
-        )
+    lines += [
+        f"{row['family']:<14} {row['tests']:>5} {row['sd']:>9.3f} {row['mde']:>11.3f} {row['mde_worst_case']:>11.3f}   sd {row['sd_source']}"
+        for row in plan.power
+    ]
     return "\n".join([*lines, *plan.notes])

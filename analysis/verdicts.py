@@ -98,7 +98,7 @@ def control_rows(effects: list[dict], design_id: str) -> list[dict]:
                 "lo": mean - half,
                 "hi": mean + half,
                 "detail": detail,
-            }  # fmt: skip
+            }
         )
     return rows
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -33,12 +33,9 @@ class InputFile:
 
 def source_root(source: Source) -> str:
     """Return the folder that relative paths of a source start from: what its globs have in common."""
-    fixed = [re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0] for pattern in source.path]
-    return (
-        os.path.commonpath(fixed)
-        if all(storage.is_local(f) for f in fixed)
-        else os.path.commonprefix(fixed).rstrip("/")
-    )
+    folders = [re.split(r"[*?\[]", pattern, maxsplit=1)[0].rpartition("/")[0].split("/") for pattern in source.path]
+    common = itertools.takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False))
+    return "/".join(names[0] for names in common)
 
 
 def list_inputs(recipe: Recipe) -> list[InputFile]:

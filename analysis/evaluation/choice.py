@@ -86,15 +86,11 @@ def vocabulary_bytes(tokenizer: Path) -> list[bytes]:
             for index in range(max(vocabulary) + 1)
         ]
     except KeyError as error:
-        text = message(
-            str(tokenizer), "not a byte-level vocabulary", error, "characters of the byte-level alphabet"
-        )
+        text = message(str(tokenizer), "not a byte-level vocabulary", error, "characters of the byte-level alphabet")
         raise InputError(text) from error
 
 
-def build_choice_items(
-    heldout: HeldOut, n_items: int, seed: int, token_bytes: Sequence[bytes]
-) -> list[ChoiceItem]:
+def build_choice_items(heldout: HeldOut, n_items: int, seed: int, token_bytes: Sequence[bytes]) -> list[ChoiceItem]:
     """Build questions from a held-out set, by hash alone: the same set gives the same items.
 
     Args:
@@ -111,11 +107,7 @@ def build_choice_items(
     spans = [
         span
         for index in range(len(heldout.offsets) - 1)
-        if (
-            span := _find_span(
-                _text(heldout, index), index, _hash(seed, heldout.doc_id[index]), starts_character
-            )
-        )
+        if (span := _find_span(_text(heldout, index), index, _hash(seed, heldout.doc_id[index]), starts_character))
     ]
     spans.sort(key=lambda span: _hash(seed, "order", heldout.doc_id[span.document]))
     items = []
@@ -145,9 +137,7 @@ def score_items(model: LogProb, items: Sequence[ChoiceItem], context: int, eos_i
     """
     longest = max((len(item.prefix) + len(c) for item in items for c in item.continuations), default=0)
     if longest > context + 1:
-        raise InputError(
-            message("choice items", "longer than the context", longest, f"<= {context + 1} tokens")
-        )
+        raise InputError(message("choice items", "longer than the context", longest, f"<= {context + 1} tokens"))
     n_choices = 1 + DISTRACTORS
     rows = np.full((len(items) * n_choices, context + 1), eos_id, np.int64)
     mask = np.zeros((len(items) * n_choices, context), bool)

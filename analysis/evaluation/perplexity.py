@@ -69,9 +69,7 @@ def cut_windows(ids: np.ndarray, offsets: np.ndarray, context: int, eos_id: int)
         masks.append((starts + np.arange(context)) < len(text))
         documents.append(np.full(n_rows, index, np.int64))
     if not rows:
-        return Windows(
-            np.empty((0, context + 1), np.int64), np.empty((0, context), bool), np.empty(0, np.int64)
-        )
+        return Windows(np.empty((0, context + 1), np.int64), np.empty((0, context), bool), np.empty(0, np.int64))
     return Windows(np.concatenate(rows), np.concatenate(masks), np.concatenate(documents))
 
 
@@ -116,8 +114,7 @@ def evaluate(model: LogProb, heldouts: Sequence[HeldOut], context: int, eos_id: 
     ids = np.concatenate(texts) if texts else np.empty(0, np.int64)
     nats, tokens = document_nats(model, cut_windows(ids, offsets, context, eos_id), len(texts))
     tables = [
-        _sum_components(heldout, nats[place], tokens[place])
-        for heldout, place in zip(heldouts, places, strict=True)
+        _sum_components(heldout, nats[place], tokens[place]) for heldout, place in zip(heldouts, places, strict=True)
     ]
     return pa.concat_tables(tables) if tables else SUMS.empty_table()
 

@@ -68,9 +68,7 @@ class Proxy(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.eos_id >= self.vocab_size:
-            raise ValueError(
-                f"eos_id: not in the vocabulary: got {self.eos_id}; expected < {self.vocab_size}"
-            )
+            raise ValueError(f"eos_id: not in the vocabulary: got {self.eos_id}; expected < {self.vocab_size}")
         if self.model == "llama" and self.d_model % (2 * self.heads):
             raise ValueError(
                 f"d_model: heads of odd width: got {self.d_model} / {self.heads}; "

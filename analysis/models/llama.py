@@ -31,9 +31,7 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(d, d, bias=False)
         self.o_proj = nn.Linear(d, d, bias=False)
 
-    def forward(
-        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Mix the tokens of each row.
 
         Args:
@@ -77,9 +75,7 @@ class Layer(nn.Module):
         self.input_layernorm = nn.RMSNorm(proxy.d_model, eps=proxy.norm_eps)
         self.post_attention_layernorm = nn.RMSNorm(proxy.d_model, eps=proxy.norm_eps)
 
-    def forward(
-        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Apply the layer, [batch, time, d] to [batch, time, d]."""
         x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
@@ -237,9 +233,7 @@ def load(folder: Path, proxy: Proxy) -> Llama:
     missing, unexpected = model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)
     expected = ["lm_head.weight"] if proxy.tied else []
     if missing != expected or unexpected:
-        raise ValueError(
-            f"{folder}: weights of another shape of model: got {missing}, {unexpected}; expected none"
-        )
+        raise ValueError(f"{folder}: weights of another shape of model: got {missing}, {unexpected}; expected none")
     return model
 
 

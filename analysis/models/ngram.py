@@ -155,9 +155,7 @@ def count_atoms(
 ) -> dict[str, NgramCounts]:
     """Count the rows of each atom apart; `atom_of_row` is [rows] of names."""
     names = np.asarray(atom_of_row)
-    return {
-        str(name): count_rows(rows[names == name], order, vocab_size, eos_id) for name in np.unique(names)
-    }
+    return {str(name): count_rows(rows[names == name], order, vocab_size, eos_id) for name in np.unique(names)}
 
 
 def add(parts: Sequence[NgramCounts]) -> NgramCounts:

@@ -34,9 +34,7 @@ class RunFacts:
     seed: int
     tokens: int
     train_cpu_s: float  # of this process; a resumed run counts from its last checkpoint
-    train_nats_per_token: (
-        float | None
-    )  # over the last twentieth of the steps; None for n-grams and where not finite
+    train_nats_per_token: float | None  # over the last twentieth of the steps; None for n-grams and where not finite
 
 
 @dataclass(frozen=True)
@@ -79,9 +77,7 @@ class RunOutput:
         }
         self._write_labelled("curves", pa.table(columns))
 
-    def finish(
-        self, proxy: Proxy, numerics: Numerics, stream: TokenStream, facts: RunFacts
-    ) -> dict[str, Any]:
+    def finish(self, proxy: Proxy, numerics: Numerics, stream: TokenStream, facts: RunFacts) -> dict[str, Any]:
         """Write `run.json` and return what is in it: the columns of `records.RUNS`, the proxy, what was drawn."""
         record = {
             "run_id": self.run_id,

@@ -66,9 +66,7 @@ class Engine:
 
         self.mean_nats = torch.compile(mean_nats, dynamic=False) if numerics.compiled else mean_nats
         # Held-out text is always scored in fp32: sums of nats must not depend on what training could afford.
-        self.rows_nats = (
-            torch.compile(self.model.nats, dynamic=False) if numerics.compiled else self.model.nats
-        )
+        self.rows_nats = torch.compile(self.model.nats, dynamic=False) if numerics.compiled else self.model.nats
 
     def step(self, optimizer: torch.optim.Optimizer, rows: torch.Tensor, clip: float) -> torch.Tensor:
         """Train on one batch, [batch, context + 1] int64; return its mean nats per token before the step."""
@@ -160,13 +158,10 @@ def _processor() -> str:
     if not info.exists():
         return platform.processor()
     fields = dict(
-        (part.strip() for part in line.split(":", 1))
-        for line in info.read_text().split("\n\n")[0].splitlines()
+        (part.strip() for part in line.split(":", 1)) for line in info.read_text().split("\n\n")[0].splitlines()
     )
     flags = [f for f in ("avx512_bf16", "amx_bf16") if f in fields.get("flags", "").split()]
-    return " ".join(
-        [fields.get("model name", "?"), fields.get("cpu family", "?"), fields.get("model", "?"), *flags]
-    )
+    return " ".join([fields.get("model name", "?"), fields.get("cpu family", "?"), fields.get("model", "?"), *flags])
 
 
 def _trial(proxy: Proxy, numerics: Numerics) -> Trial:
@@ -199,9 +194,7 @@ def _checked(trial: Trial, trials: list[Trial], proxy: Proxy) -> Trial:
         return trial
     best = max((t.tokens_per_s for t in trials if t.numerics.dtype == "float32"), default=0.0)
     if trial.tokens_per_s < 1.1 * best:
-        return Trial(
-            trial.numerics, 0.0, f"{trial.tokens_per_s:.0f} tokens/s is not 10 % more than fp32's {best:.0f}"
-        )
+        return Trial(trial.numerics, 0.0, f"{trial.tokens_per_s:.0f} tokens/s is not 10 % more than fp32's {best:.0f}")
     losses = []
     for dtype in ("float32", "bfloat16"):
         numerics = Numerics(trial.numerics.device, dtype, trial.numerics.compiled)
@@ -233,9 +226,7 @@ class TrainingTrial:
             rows = draws.view(shape)
             follow = torch.rand(shape, generator=self._generator)[:, 1:] < 0.5
             rows[:, 1:] = torch.where(follow, self._next[rows[:, :-1]], rows[:, 1:])
-            losses.append(
-                self._engine.step(self._optimizer, rows.to(self._engine.numerics.device), self._proxy.clip)
-            )
+            losses.append(self._engine.step(self._optimizer, rows.to(self._engine.numerics.device), self._proxy.clip))
         return torch.stack(losses).cpu()
 
 

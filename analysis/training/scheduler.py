@@ -60,9 +60,7 @@ class Outcome:
     reason: str = ""
 
 
-def run_all(
-    items: Sequence[WorkItem], function: Job, workers: int, stream: TextIO = sys.stderr
-) -> list[Outcome]:
+def run_all(items: Sequence[WorkItem], function: Job, workers: int, stream: TextIO = sys.stderr) -> list[Outcome]:
     """Run what is not finished; return one outcome per item, in the order given.
 
     SIGINT and SIGTERM make every worker write a checkpoint and stop; the outcomes are then
@@ -239,9 +237,7 @@ def _stop_on_signals(pool: _Pool) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {
-        number: signal.signal(number, lambda *_: pool.stop()) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    before = {number: signal.signal(number, lambda *_: pool.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

@@ -48,9 +48,7 @@ def _engine(canonical: str, numerics: Numerics) -> Engine:
 class TrainingState:
     """A run in progress: weights, moments, average and cursor; resumed from its checkpoint."""
 
-    def __init__(
-        self, proxy: Proxy, stream: TokenStream, seed: int, output: RunOutput, numerics: Numerics
-    ) -> None:
+    def __init__(self, proxy: Proxy, stream: TokenStream, seed: int, output: RunOutput, numerics: Numerics) -> None:
         self.proxy, self.stream, self.seed = proxy, stream, seed
         self.output, self.numerics = output, numerics
         self.engine = _engine(proxy.canonical, numerics)
@@ -69,17 +67,13 @@ class TrainingState:
             proxy.canonical, seed, vars(numerics), stream.n_slots, int(np.asarray(first, np.int64).sum())
         )
         self.path = output.folder / "checkpoint.safetensors"
-        self.step = checkpoint.load(
-            self.path, self.identity, model, self.average, self.optimizer, self.losses
-        )
+        self.step = checkpoint.load(self.path, self.identity, model, self.average, self.optimizer, self.losses)
 
     def advance(self, until: int) -> None:
         """Train up to STEPS_PER_READ steps, not beyond `until`; stop where a loss is not finite."""
         start_s, batch = time.process_time(), self.proxy.batch
         stop = min(until, self.step + STEPS_PER_READ)
-        rows = torch.from_numpy(
-            np.ascontiguousarray(self.stream.slots_tokens(self.step * batch, stop * batch))
-        )
+        rows = torch.from_numpy(np.ascontiguousarray(self.stream.slots_tokens(self.step * batch, stop * batch)))
         rows = rows.to(self.numerics.device)
         losses = []
         for index in range(stop - self.step):

@@ -47,9 +47,7 @@ def string_buffers(array: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray
         ValueError: The column holds nulls.
     """
     if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-        raise TypeError(
-            f"string_buffers: not a column of strings: got {array.type}; expected string or large_string"
-        )
+        raise TypeError(f"string_buffers: not a column of strings: got {array.type}; expected string or large_string")
     if array.null_count:
         raise ValueError(f"string_buffers: nulls in the column: got {array.null_count}; expected none")
     if isinstance(array, pa.ChunkedArray):

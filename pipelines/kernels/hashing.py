@@ -37,9 +37,7 @@ def _unaligned_load(bits: int, result: types.Integer) -> Any:
         def generate(context: Any, builder: Any, signature: Signature, arguments: Any) -> Any:
             array = make_array(signature.args[0])(context, builder, arguments[0])
             pointer = builder.gep(array.data, [arguments[1]], source_etype=ir.IntType(8))
-            return builder.load(
-                builder.bitcast(pointer, ir.IntType(bits).as_pointer()), align=1, typ=ir.IntType(bits)
-            )
+            return builder.load(builder.bitcast(pointer, ir.IntType(bits).as_pointer()), align=1, typ=ir.IntType(bits))
 
         return result(data, types.int64), generate
 

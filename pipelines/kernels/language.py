@@ -60,7 +60,7 @@ def log_ieee(x: float) -> float:
 
 @njit(**INLINE)
 def _is_separator(byte: int) -> bool:
-    """Say whether fastText ends a word here: space, \\t \\n \\v \\f \\r, NUL."""
+    """Say whether fastText ends a word here: white space of ASCII, or NUL."""
     return byte == 32 or 9 <= byte <= 13 or byte == 0
 
 
@@ -70,7 +70,9 @@ def _fnv_step(value: int, byte: int) -> int:
 
 
 @njit(**KERNEL)
-def _find_word(data, start, end, word_slot, word_offset, word_bytes):
+def _find_word(
+    data: np.ndarray, start: int, end: int, word_slot: np.ndarray, word_offset: np.ndarray, word_bytes: np.ndarray
+) -> int:
     """Return the number of a word in the dictionary, or -1."""
     value = _FNV_START
     for i in range(start, end):
@@ -92,7 +94,9 @@ def _find_word(data, start, end, word_slot, word_offset, word_bytes):
 
 
 @njit(**KERNEL)
-def _add_ngrams(framed, size, rows, bucket_row, min_n, max_n, vector):
+def _add_ngrams(
+    framed: np.ndarray, size: int, rows: np.ndarray, bucket_row: np.ndarray, min_n: int, max_n: int, vector: np.ndarray
+) -> int:
     """Add the vectors of all character n-grams of `<word>`; return how many rows were added."""
     count = 0
     buckets = uint32(bucket_row.shape[0])
@@ -119,7 +123,7 @@ def _add_ngrams(framed, size, rows, bucket_row, min_n, max_n, vector):
 
 
 @njit(**KERNEL)
-def _word_vector(data, start, end, model, vector, framed):
+def _word_vector(data: np.ndarray, start: int, end: int, model: tuple, vector: np.ndarray, framed: np.ndarray) -> int:
     """Sum the rows that fastText adds for one word; return their number (0 for labels)."""
     rows, bucket_row, word_slot, word_offset, word_bytes, min_n, max_n = model
     for k in range(vector.shape[0]):
@@ -147,7 +151,7 @@ def _word_vector(data, start, end, model, vector, framed):
 
 
 @njit(**INLINE)
-def _word_key(data, start, size):
+def _word_key(data: np.ndarray, start: int, size: int) -> tuple[int, int]:
     """Return 128 bits that name a word: its exact bytes up to 15, else two hashes and a tag."""
     if size <= 15:
         low = load_u64(data, start)
@@ -173,7 +177,19 @@ def _word_key(data, start, size):
 
 
 @njit(**KERNEL)
-def _add_word(data, start, end, model, keys, counts, vectors, used, vector, framed, hidden):
+def _add_word(
+    data: np.ndarray,
+    start: int,
+    end: int,
+    model: tuple,
+    keys: np.ndarray,
+    counts: np.ndarray,
+    vectors: np.ndarray,
+    used: np.ndarray,
+    vector: np.ndarray,
+    framed: np.ndarray,
+    hidden: np.ndarray,
+) -> int:
     """Add one word to the hidden vector, through the cache; return the number of rows."""
     size = end - start
     at = -1
@@ -201,7 +217,9 @@ def _add_word(data, start, end, model, keys, counts, vectors, used, vector, fram
 
 
 @njit(**KERNEL)
-def _best_leaf(hidden, nodes, left, right, stack, scores):
+def _best_leaf(
+    hidden: np.ndarray, nodes: np.ndarray, left: np.ndarray, right: np.ndarray, stack: np.ndarray, scores: np.ndarray
+) -> tuple[int, float]:
     """Search the tree for the likeliest leaf; return (leaf, log probability)."""
     leaves = (left.shape[0] + 1) // 2
     best, found = -1e30, -1
@@ -231,7 +249,19 @@ def _best_leaf(hidden, nodes, left, right, stack, scores):
 
 
 @njit(**KERNEL)
-def _predict(data, offsets, longest, model, nodes, left, right, end_row, cache, leaf, probability):
+def _predict(
+    data: np.ndarray,
+    offsets: np.ndarray,
+    longest: int,
+    model: tuple,
+    nodes: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+    end_row: int,
+    cache: tuple,
+    leaf: np.ndarray,
+    probability: np.ndarray,
+) -> None:
     """Identify every text; leaf -1 where nothing is known."""
     rows = model[0]
     keys, counts, vectors, used = cache
@@ -307,7 +337,7 @@ class LanguageIdentifier:
     def predict(self, text: pa.Array) -> tuple[pa.Array, np.ndarray]:
         """Identify the language of every text.
 
-        Line ends count as spaces, as in `model.predict(text.replace("\\n", " "))`.
+        Line ends count as spaces; fastText itself refuses them.
 
         Args:
             text: [rows] strings without nulls.

@@ -199,9 +199,7 @@ def _jaccard_pairs(
         similarity[pair] = _jaccard_from(a, b, 0.0)
 
 
-def jaccard_pairs(
-    shingles: np.ndarray, offsets: np.ndarray, left: np.ndarray, right: np.ndarray
-) -> np.ndarray:
+def jaccard_pairs(shingles: np.ndarray, offsets: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return the exact Jaccard similarity of pairs of documents.
 
     Args:

@@ -34,7 +34,7 @@ from pipelines.kernels.unicode_tables import class_bits
 # What datatrove 0.10.1 treats as punctuation and as the end of a line of prose.
 _PUNCTUATION: Final = (
     "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"
-    + "".join(map(chr, (*range(0, 9), *range(11, 13), *range(13, 32), *range(127, 160))))
+    + "".join(map(chr, (*range(9), *range(11, 13), *range(13, 32), *range(127, 160))))
 )
 _TERMINATORS: Final = ".?!。！？…।؟"
 STOP_WORDS: Final = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -52,7 +52,7 @@ _LINES_AT, _WORDS_AT, _TOP_AT, _DUP_AT = 4, 17, 22, 25
 
 
 @njit(**KERNEL)
-def _characters(data, start, end, out):
+def _characters(data: np.ndarray, start: int, end: int, out: np.ndarray) -> None:
     """Count characters, line ends, number signs and ellipses."""
     chars = newlines = hashes = ellipses = 0
     at = start
@@ -71,7 +71,7 @@ def _characters(data, start, end, out):
 
 
 @njit(**KERNEL)
-def _grown(size, needed):
+def _grown(size: int, needed: int) -> int:
     """Return the least power of two that is at least `size` and `needed`."""
     while size < needed:
         size *= 2
@@ -79,7 +79,18 @@ def _grown(size, needed):
 
 
 @njit(**KERNEL)
-def _statistics(data, offsets, given, given_offsets, first_word, use_given, bits, stop_keys, longest, out):
+def _statistics(
+    data: np.ndarray,
+    offsets: np.ndarray,
+    given: np.ndarray,
+    given_offsets: np.ndarray,
+    first_word: np.ndarray,
+    use_given: bool,
+    bits: np.ndarray,
+    stop_keys: np.ndarray,
+    longest: int,
+    out: np.ndarray,
+) -> None:
     """Fill `out` [rows, columns]; words are split here, or given as pieces of `given`."""
     capacity = 1024
     keys, epochs, counts = np.empty(capacity, np.uint64), np.zeros(capacity, np.uint32), np.empty(capacity, np.uint32)

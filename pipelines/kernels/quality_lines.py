@@ -11,7 +11,7 @@ from pipelines.kernels.unicode_tables import SPACE, TERM, decode_utf8
 
 
 @njit(**KERNEL)
-def hash_segment(data, start, end):
+def hash_segment(data: np.ndarray, start: int, end: int) -> tuple[int, int]:
     """Return (64-bit hash, characters) of `data[start:end]`."""
     value = uint64(end - start)
     chars = 0
@@ -31,7 +31,7 @@ def hash_segment(data, start, end):
 
 
 @njit(**KERNEL)
-def seen_before(key, keys, epochs, epoch):
+def seen_before(key: int, keys: np.ndarray, epochs: np.ndarray, epoch: int) -> bool:
     """Add a key to the set of this epoch; say whether it was there."""
     mask = keys.shape[0] - 1
     at = np.int64(key & uint64(mask))
@@ -44,7 +44,7 @@ def seen_before(key, keys, epochs, epoch):
 
 
 @njit(**KERNEL)
-def strip_left(data, start, end, bits):
+def strip_left(data: np.ndarray, start: int, end: int, bits: np.ndarray) -> int:
     """Return where the text starts after white space."""
     while start < end:
         point, length = decode_utf8(data, start)
@@ -55,7 +55,7 @@ def strip_left(data, start, end, bits):
 
 
 @njit(**KERNEL)
-def last_character(data, start, end):
+def last_character(data: np.ndarray, start: int, end: int) -> tuple[int, int]:
     """Return (start, code point) of the last character before `end`."""
     at = end - 1
     while at > start and (data[at] & 0xC0) == 0x80:
@@ -65,7 +65,7 @@ def last_character(data, start, end):
 
 
 @njit(**KERNEL)
-def strip_right(data, start, end, bits):
+def strip_right(data: np.ndarray, start: int, end: int, bits: np.ndarray) -> int:
     """Return where the text ends before white space."""
     while end > start:
         at, point = last_character(data, start, end)
@@ -76,7 +76,9 @@ def strip_right(data, start, end, bits):
 
 
 @njit(**KERNEL)
-def _repeated_segments(data, start, end, least_run, keys, epochs, epoch):
+def _repeated_segments(
+    data: np.ndarray, start: int, end: int, least_run: int, keys: np.ndarray, epochs: np.ndarray, epoch: int
+) -> tuple[int, int, int]:
     """Cut at runs of at least `least_run` line ends; return (segments, repeated ones, their characters)."""
     segments = repeated = repeated_chars = 0
     segment = at = start
@@ -105,7 +107,16 @@ def _repeated_segments(data, start, end, least_run, keys, epochs, epoch):
 
 
 @njit(**KERNEL)
-def segment_duplicates(data, start, end, bits, keys, epochs, epoch, out):
+def segment_duplicates(
+    data: np.ndarray,
+    start: int,
+    end: int,
+    bits: np.ndarray,
+    keys: np.ndarray,
+    epochs: np.ndarray,
+    epoch: int,
+    out: np.ndarray,
+) -> int:
     """Fill out[0:3] for paragraphs and out[3:6] for line runs; return the epoch that was used last."""
     inner = strip_left(data, start, end, bits)
     epoch += np.uint32(1)
@@ -118,7 +129,7 @@ def segment_duplicates(data, start, end, bits, keys, epochs, epoch, out):
 
 
 @njit(**KERNEL)
-def _ends_in_ellipsis(data, start, end):
+def _ends_in_ellipsis(data: np.ndarray, start: int, end: int) -> bool:
     """Say whether `data[start:end]` (not empty) ends in "..." or "…"."""
     _, point = last_character(data, start, end)
     if point == 0x2026:
@@ -127,7 +138,16 @@ def _ends_in_ellipsis(data, start, end):
 
 
 @njit(**KERNEL)
-def line_statistics(data, start, end, bits, keys, epochs, epoch, out):
+def line_statistics(
+    data: np.ndarray,
+    start: int,
+    end: int,
+    bits: np.ndarray,
+    keys: np.ndarray,
+    epochs: np.ndarray,
+    epoch: int,
+    out: np.ndarray,
+) -> int:
     """Fill lines, bullets, ellipses, full (not blank) lines, terminal, short and repeated ones; return the epoch."""
     epoch += np.uint32(1)
     lines = bullets = ellipses = full = terminal = short = repeated_chars = 0

@@ -14,13 +14,13 @@ _SEQUENCE_BASE = np.uint64(0xD1342543DE82EF95)
 
 
 @njit(**INLINE)
-def _joins(byte):
+def _joins(byte: int) -> bool:
     """Say whether a character between two word characters belongs to the word: . ' @ & (and _, a word character)."""
     return byte == 46 or byte == 39 or byte == 64 or byte == 38
 
 
 @njit(**KERNEL)
-def split_words(data, start, end, bits, starts, ends):
+def split_words(data: np.ndarray, start: int, end: int, bits: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> int:
     """Split a text into words nearly as spaCy's English tokenizer does.
 
     A word is a run of word characters, in which single . ' @ & between word characters stay; a symbol, or
@@ -62,7 +62,17 @@ def split_words(data, start, end, bits, starts, ends):
 
 
 @njit(**KERNEL)
-def hash_words(data, starts, ends, words, powers, joined, sequence, char_sum, byte_sum):
+def hash_words(
+    data: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    words: int,
+    powers: np.ndarray,
+    joined: np.ndarray,
+    sequence: np.ndarray,
+    char_sum: np.ndarray,
+    byte_sum: np.ndarray,
+) -> None:
     """Fill prefix hashes over the joined bytes and over the sequence of words, and prefix lengths."""
     joined[0] = sequence[0] = 0
     char_sum[0] = byte_sum[0] = 0
@@ -80,7 +90,16 @@ def hash_words(data, starts, ends, words, powers, joined, sequence, char_sum, by
 
 
 @njit(**KERNEL)
-def count_word_kinds(data, starts, ends, words, bits, stop_keys, char_sum, out):
+def count_word_kinds(
+    data: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    words: int,
+    bits: np.ndarray,
+    stop_keys: np.ndarray,
+    char_sum: np.ndarray,
+    out: np.ndarray,
+) -> None:
     """Fill words that are not pure punctuation, their characters, words with a letter, distinct stop words."""
     plain = plain_chars = alpha = stops = 0
     for i in range(words):
@@ -112,7 +131,18 @@ def count_word_kinds(data, starts, ends, words, bits, stop_keys, char_sum, out):
 
 
 @njit(**KERNEL)
-def top_ngram_chars(n, words, sequence, char_sum, keys, epochs, counts, slots, firsts, epoch):
+def top_ngram_chars(
+    n: int,
+    words: int,
+    sequence: np.ndarray,
+    char_sum: np.ndarray,
+    keys: np.ndarray,
+    epochs: np.ndarray,
+    counts: np.ndarray,
+    slots: np.ndarray,
+    firsts: np.ndarray,
+    epoch: int,
+) -> int:
     """Return length (with spaces) x count of the commonest n-gram; of equals the one that comes first."""
     if words < n:
         return 0
@@ -140,7 +170,17 @@ def top_ngram_chars(n, words, sequence, char_sum, keys, epochs, counts, slots, f
 
 
 @njit(**KERNEL)
-def dup_ngram_chars(n, words, joined, powers, char_sum, byte_sum, keys, epochs, epoch):
+def dup_ngram_chars(
+    n: int,
+    words: int,
+    joined: np.ndarray,
+    powers: np.ndarray,
+    char_sum: np.ndarray,
+    byte_sum: np.ndarray,
+    keys: np.ndarray,
+    epochs: np.ndarray,
+    epoch: int,
+) -> int:
     """Return the characters of n-grams seen before, in a scan that jumps over each one found."""
     mask = keys.shape[0] - 1
     total = 0

@@ -65,14 +65,10 @@ def decode_text(content: bytes, charset: str | None = None) -> str:
     text = None if encoding in (None, "utf-8") else _strict(content, encoding)
     if text is None:
         got = damage or f"bytes that are no {encoding or 'known encoding'}"
-        raise ExtractionError(
-            "undecodable", f"cannot decode: got {got}; expected UTF-8 or a detectable encoding"
-        )
+        raise ExtractionError("undecodable", f"cannot decode: got {got}; expected UTF-8 or a detectable encoding")
     controls = len(_BINARY.findall(text[:_DETECT_BYTES]))
     if controls * 100 > min(len(text), _DETECT_BYTES):
-        raise ExtractionError(
-            "binary", f"not a text: got {controls} control characters as {encoding}; expected text"
-        )
+        raise ExtractionError("binary", f"not a text: got {controls} control characters as {encoding}; expected text")
     return text
 
 

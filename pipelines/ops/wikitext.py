@@ -46,9 +46,7 @@ _RESTORED = re.compile("[\ufdd0-\ufdef]")
 
 _TAG_TOKEN = re.compile(r"<!--|-->|<(/?)([a-z]+)\b([^<>]*)>", re.IGNORECASE)
 _BRACKETS = re.compile(r"\{\{|\}\}|^[ \t:*]*\{\||^[ \t]*\|\}(?!\})|\[\[|\]\]", re.MULTILINE)
-_EXTERNAL = re.compile(
-    r"\[(?:(?:https?:|ftp:)?//|mailto:)[^\s\[\]]*((?:[^\S\n][^\[\]\n]*)?)\]", re.IGNORECASE
-)
+_EXTERNAL = re.compile(r"\[(?:(?:https?:|ftp:)?//|mailto:)[^\s\[\]]*((?:[^\S\n][^\[\]\n]*)?)\]", re.IGNORECASE)
 _BREAK = re.compile(r"</?(?:br|p|div|li|tr|blockquote|h[1-6])\b[^<>]*>", re.IGNORECASE)
 _TAG = re.compile(rf"</?(?:{_TAGS}|{'|'.join(sorted(_DROPPED_TAGS))})\b[^<>]*>", re.IGNORECASE)
 _PARAMETER = re.compile(r"\{\{\{[^{}]*\}\}\}")
@@ -179,9 +177,7 @@ def _link(inner: str) -> str:
     if bar and label.strip():
         return label.rpartition("|")[2]
     shown = stripped.lstrip(":")
-    return (
-        shown.partition(":")[2].strip() if bar and ":" in shown else shown
-    )  # the pipe trick: [[Help:Links|]]
+    return shown.partition(":")[2].strip() if bar and ":" in shown else shown  # the pipe trick: [[Help:Links|]]
 
 
 def _nothing(inner: str) -> str:

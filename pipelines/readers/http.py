@@ -69,9 +69,7 @@ def parse_response(block: bytes, max_body_bytes: int, *, head_only: bool = False
         raise HttpError("not_http", f"no HTTP response: got {block[:20]!r}; expected a status line")
     end = _HEAD_END.search(block, 0, _MAX_HEAD_BYTES)
     if end is None:
-        raise HttpError(
-            "truncated_http", f"no end of the HTTP headers: got {len(block)} bytes; expected an empty line"
-        )
+        raise HttpError("truncated_http", f"no end of the HTTP headers: got {len(block)} bytes; expected an empty line")
     headers = parse_headers(block[: end.start()])
     body = b"" if head_only else _decode(block[end.end() :], headers, max_body_bytes)
     return Response(int(status[1]), headers, body)
@@ -85,9 +83,7 @@ def _decode(body: bytes, headers: dict[str, str], limit: int) -> bytes:
     """
     if "chunked" in headers.get("transfer-encoding", "").lower() and _CHUNK_SIZE.match(body):
         body = _dechunk(body)
-    for encoding in reversed(
-        [name.strip() for name in headers.get("content-encoding", "").lower().split(",")]
-    ):
+    for encoding in reversed([name.strip() for name in headers.get("content-encoding", "").lower().split(",")]):
         body = _decompress(body, encoding, limit)
     return body
 
@@ -98,17 +94,13 @@ def _dechunk(body: bytes) -> bytes:
     while True:
         size = _CHUNK_SIZE.match(body, at)
         if size is None:
-            raise HttpError(
-                "bad_chunks", f"broken chunked body: got {body[at : at + 20]!r}; expected a chunk size"
-            )
+            raise HttpError("bad_chunks", f"broken chunked body: got {body[at : at + 20]!r}; expected a chunk size")
         length = int(size[1], 16)
         if length == 0:
             return b"".join(parts)
         start = size.end()
         if start + length > len(body):
-            raise HttpError(
-                "bad_chunks", f"broken chunked body: got {len(body) - start} bytes; expected {length}"
-            )
+            raise HttpError("bad_chunks", f"broken chunked body: got {len(body) - start} bytes; expected {length}")
         parts.append(body[start : start + length])
         at = start + length + (2 if body[start + length : start + length + 2] == b"\r\n" else 0)
 
@@ -139,13 +131,9 @@ def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
     try:
         output = decoder.decompress(body, limit + 1)
     except zlib.error as error:
-        raise HttpError(
-            "content_encoding", f"broken compressed body: got {error}; expected a valid stream"
-        ) from error
+        raise HttpError("content_encoding", f"broken compressed body: got {error}; expected a valid stream") from error
     if len(output) > limit:
-        raise HttpError(
-            "too_large", f"decoded body too large: got more than {limit} bytes; expected at most that"
-        )
+        raise HttpError("too_large", f"decoded body too large: got more than {limit} bytes; expected at most that")
     if not decoder.eof:
         raise HttpError(
             "content_encoding",
@@ -159,11 +147,7 @@ def _unzstd(body: bytes, limit: int) -> bytes:
         with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(body) as reader:
             output = reader.read(limit + 1)
     except zstandard.ZstdError as error:
-        raise HttpError(
-            "content_encoding", f"broken compressed body: got {error}; expected a valid stream"
-        ) from error
+        raise HttpError("content_encoding", f"broken compressed body: got {error}; expected a valid stream") from error
     if len(output) > limit:
-        raise HttpError(
-            "too_large", f"decoded body too large: got more than {limit} bytes; expected at most that"
-        )
+        raise HttpError("too_large", f"decoded body too large: got more than {limit} bytes; expected at most that")
     return output

@@ -68,13 +68,9 @@ def _parse(offset: int, line: bytes, options: ReadOptions) -> Item:
     fields = options.fields
     text = _look_up(value, fields.text)
     if text is _MISSING:
-        return bad(
-            "missing_field", f"no field {fields.text!r}: got fields {_names(value)}; expected {fields.text!r}"
-        )
+        return bad("missing_field", f"no field {fields.text!r}: got fields {_names(value)}; expected {fields.text!r}")
     if not isinstance(text, str):
-        return bad(
-            "wrong_type", f"field {fields.text!r} is no text: got {_TYPE_NAMES[type(text)]}; expected string"
-        )
+        return bad("wrong_type", f"field {fields.text!r} is no text: got {_TYPE_NAMES[type(text)]}; expected string")
     optional: list[str | None] = []
     for name in (fields.id, fields.url, fields.date):
         found = None if name is None else _look_up(value, name)

@@ -121,7 +121,9 @@ def read_blocks(path: str, start: int = 0) -> Iterator[bytes | Fault]:
         found = _codec_of_magic(head)
         if head and found is not codec:
             names = [c.suffix if c else "no compression" for c in (found, codec)]
-            text = f"compression and file name disagree: got {names[0]} by magic number; expected {names[1]} by file name"
+            text = (
+                f"compression and file name disagree: got {names[0]} by magic number; expected {names[1]} by file name"
+            )
             yield Fault("compression_mismatch", text, storage.size_bytes(path))
             return
         file.seek(start)
@@ -143,9 +145,7 @@ def _decompress(file: IO[bytes], codec: _Codec) -> Iterator[bytes | Fault]:
             if not data:
                 break
         if member is None:
-            if (
-                data[at] == 0
-            ):  # tapes and block devices pad with zeros; gzip, zcat and Python ignore them, too
+            if data[at] == 0:  # tapes and block devices pad with zeros; gzip, zcat and Python ignore them, too
                 padding = len(data) - at - len(data[at:].lstrip(b"\0"))
                 at += padding
                 continue
@@ -283,9 +283,7 @@ class ByteReader:
                 length = self._held()
                 break
         whole = not dropped and length <= limit
-        content = head or bytes(
-            self._buffer[self._at : self._at + (length if whole else min(length, RAW_BYTES))]
-        )
+        content = head or bytes(self._buffer[self._at : self._at + (length if whole else min(length, RAW_BYTES))])
         self._at += length
         self.position += dropped + length
         return Taken(content, dropped + length, whole, hit >= 0)

@@ -62,9 +62,7 @@ def _record(stream: ByteReader, offset: int, options: ReadOptions) -> Item:
     headers = parse_headers(head[:header_end])
     size = headers.get("content-length", "")
     if not (size.isascii() and size.isdigit() and len(size) < 16):
-        return _resynchronise(
-            stream, offset, "no_length", f"got Content-Length {size[:40]!r}; expected a number"
-        )
+        return _resynchronise(stream, offset, "no_length", f"got Content-Length {size[:40]!r}; expected a number")
     length = header_bytes + int(size)
     if length > options.max_record_bytes:
         return _large_record(stream, offset, length, headers, head[header_bytes:], options)
@@ -164,6 +162,4 @@ def _classify(offset: int, length: int, headers: dict[str, str], block: bytes, o
 def _sniff(body: bytes) -> str:
     """Tell HTML by its first bytes, as browsers do for untyped responses; "" for anything else."""
     start = body[:_SNIFF_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return (
-        "text/html" if start.startswith((b"<!doctype html", b"<html", b"<head")) or b"<html" in start else ""
-    )
+    return "text/html" if start.startswith((b"<!doctype html", b"<html", b"<head")) or b"<html" in start else ""

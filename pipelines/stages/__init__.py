@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from pipelines.contracts.tasks import Stage
-from pipelines.stages import card, components, decide, index, ingest, match, measure, resolve, tokenize, tokenizer, verify
+from pipelines.stages import (
+    card,
+    components,
+    decide,
+    index,
+    ingest,
+    match,
+    measure,
+    resolve,
+    tokenize,
+    tokenizer,
+    verify,
+)
 
 STAGES: dict[str, Stage] = {
     module.STAGE.name: module.STAGE

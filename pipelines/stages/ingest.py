@@ -93,9 +93,7 @@ def _plan(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
 class _Ingest:
     """The state of one task: two tables that grow, and the counts."""
 
-    def __init__(
-        self, context: Context, task: Task, progress: Progress, documents: _Rows, dead: _Rows
-    ) -> None:
+    def __init__(self, context: Context, task: Task, progress: Progress, documents: _Rows, dead: _Rows) -> None:
         self.recipe, self.progress = context.recipe, progress
         self.part, self.source = task.payload["part"], task.payload["source"]
         self.poison = frozenset(map(tuple, task.poison))
@@ -116,9 +114,7 @@ class _Ingest:
             self._account(path, item)
         self.counts["raw_bytes"] += stream.position - stream.origin
         if end is None and (not stream.at_end() or stream.next_segment() is not None):
-            raise StageError(
-                message(path, "reader stopped early", f"byte {stream.position}", "the end of the file")
-            )
+            raise StageError(message(path, "reader stopped early", f"byte {stream.position}", "the end of the file"))
 
     def _items(self, stream: ByteReader, path: str, items: Iterator[Item]) -> Iterator[Item]:
         """Announce every place before it is read: items follow each other without gaps."""
@@ -260,9 +256,7 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
         _check_identity(f"ingest part {task.key}", work.counts)
     outputs = tuple(writer.output for writer in (documents, dead) if writer.output is not None)
     empty = dict.fromkeys((*_ALWAYS, "dead_letter_bytes", "text_bytes"), 0)
-    return TaskManifest(
-        "ingest", task.key, task.fingerprint, outputs, empty | dict(sorted(work.counts.items()))
-    )
+    return TaskManifest("ingest", task.key, task.fingerprint, outputs, empty | dict(sorted(work.counts.items())))
 
 
 STAGE = MapStage(name="ingest", version=1, upstream=(), scope="part", literals=_literals, plan=_plan, run=run)

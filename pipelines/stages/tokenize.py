@@ -57,6 +57,7 @@ def shard_groups(counts: dict[str, int], target_bytes: float) -> list[ShardGroup
 
 
 def planned_groups(context: Context) -> list[ShardGroup]:
+    """Return the shards of the corpus, from what `decide` has counted."""
     counts = manifest.read_stage(context.workspace, "decide").counts
     return shard_groups(counts, context.recipe.shards.target_mb * 1e6)
 

@@ -22,9 +22,7 @@ def read_members(archive: Path, wanted: Callable[[str], bool]) -> dict[str, byte
     try:
         members = dict(sorted(kinds.get(archive.suffix, _tar_members)(archive, wanted)))
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
-        raise SourceUnavailable(
-            f"{archive.name}: cannot be read: {error}. Delete it to fetch it again."
-        ) from error
+        raise SourceUnavailable(f"{archive.name}: cannot be read: {error}. Delete it to fetch it again.") from error
     if not members:
         raise SourceUnavailable(f"{archive.name}: holds none of the expected files")
     return members

@@ -66,9 +66,7 @@ def fetch(package: Package, cache: Path) -> Path:
         new = sorted(Path(partial).glob(package.pattern()))
         if not new:
             names = ", ".join(sorted(os.listdir(partial))) or "nothing"
-            raise SourceUnavailable(
-                f"{package.client} {package.name}: got {names}; expected {package.pattern()}"
-            )
+            raise SourceUnavailable(f"{package.client} {package.name}: got {names}; expected {package.pattern()}")
         return Path(shutil.move(new[-1], folder / new[-1].name))
 
 
@@ -117,9 +115,7 @@ def run_client(command: list[str], folder: Path) -> str:
         raise SourceUnavailable(f"{' '.join(command)}: cannot be started: {error}") from error
     if done.returncode:
         lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        raise SourceUnavailable(
-            f"{' '.join(command)}: exit status {done.returncode}: {' | '.join(lines[-3:])}"
-        )
+        raise SourceUnavailable(f"{' '.join(command)}: exit status {done.returncode}: {' | '.join(lines[-3:])}")
     return done.stdout
 
 

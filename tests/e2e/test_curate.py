@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+
 from pipelines.beam.curate import CurateOptions, run_curate, run_verify
 from pipelines.beam.driver import load_workspace
 from pipelines.contracts import manifest
 from pipelines.contracts.errors import DataQualityError, InputError, VerifyError
 from pipelines.contracts.shards import read_shard
 from pipelines.explain import document_life, find_document, run_explain
-
 from tests.data.awkward import make_awkward_corpus, write_recipe
 
 

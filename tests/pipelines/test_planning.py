@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from pipelines.contracts.errors import InputError
 from pipelines.contracts.recipe import Recipe, Source
-from pipelines.planning import load_plan, make_plan
+from pipelines.planning import load_plan, make_plan, source_root
 
 
 def recipe_for(folder: Path, part_mb: float = 0.001, **formats: str) -> Recipe:
@@ -83,3 +84,13 @@ def test_changed_vanished_and_foreign_inputs_are_refused(tmp_path: Path) -> None
 def test_an_empty_glob_is_an_error_that_names_the_pattern(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"source 'a': no input file: got .*a/\*"):
         make_plan(recipe_for(tmp_path), str(tmp_path / "ws"))
+
+
+def test_the_root_of_a_source_is_what_its_globs_have_in_common() -> None:
+    def root(*patterns: str) -> str:
+        return source_root(Source(name="a", path=patterns, format="text"))
+
+    assert root("/data/web/*.txt") == "/data/web"
+    assert root("/data/aa/*.txt", "/data/ab/x/*.txt") == "/data"
+    assert root("s3://bucket/aa/*", "s3://bucket/ab/*") == "s3://bucket"
+    assert root("gs://bucket/a/**/*.gz") == "gs://bucket/a"

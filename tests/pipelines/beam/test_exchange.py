@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pipelines.beam import exchange
 
 EMITTED = st.lists(st.tuples(st.integers(0, 9), st.binary(max_size=40)), max_size=50)

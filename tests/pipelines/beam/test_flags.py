@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from pipelines.beam.flags import check_flags, flag_value, load_engine
 from pipelines.contracts.errors import ConfigError
 

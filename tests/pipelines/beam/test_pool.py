@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from pipelines.beam.pool import Pool
 from pipelines.contracts.errors import InputError
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from pipelines.beam.progress import Marker, open_progress, read_markers
 
 ROOT = Path(__file__).parents[3]

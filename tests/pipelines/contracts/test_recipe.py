@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from pipelines.contracts.errors import ConfigError
 from pipelines.contracts.recipe import Recipe, load_recipe
 

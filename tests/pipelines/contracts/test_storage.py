@@ -7,6 +7,7 @@ from pathlib import Path
 
 import fsspec
 import pytest
+
 from pipelines.contracts import storage
 from pipelines.contracts.errors import ResourceError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pipelines.contracts import schemas, storage, tables
 from pipelines.contracts.errors import StageError
 from pipelines.contracts.schemas import field, table
@@ -31,7 +33,7 @@ def test_bytes_do_not_depend_on_batches(tmp_path_factory: pytest.TempPathFactory
     written = tables.write_table(workspace, "whole.parquet", whole, SCHEMA)
     with tables.TableWriter(workspace, "cut.parquet", SCHEMA) as writer:
         bounds = sorted({0, len(texts), *(c for c in cuts if c < len(texts))})
-        for start, stop in zip(bounds, bounds[1:], strict=False):
+        for start, stop in itertools.pairwise(bounds):
             writer.write(whole.slice(start, stop - start))
     assert writer.output is not None
     assert writer.output.hash == written.hash

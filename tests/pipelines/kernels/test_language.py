@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pipelines.contracts.errors import ConfigError
 from pipelines.kernels.language import UNKNOWN, LanguageIdentifier, exp_ieee, log_ieee
 from pipelines.kernels.language_model import default_model_path, load_model

@@ -108,9 +108,7 @@ def scan_in_blocks(documents: Documents, threshold: float, block: int, piece: in
 
 
 @settings(deadline=None)
-@given(
-    documents=st.lists(DOCUMENT, min_size=1, max_size=20), block=st.integers(1, 6), piece=st.integers(1, 6)
-)
+@given(documents=st.lists(DOCUMENT, min_size=1, max_size=20), block=st.integers(1, 6), piece=st.integers(1, 6))
 def test_blocks_give_the_leaders_of_one_scan(documents: Documents, block: int, piece: int) -> None:
     whole = leader_scan(*arrays(documents), 0.5)[0].tolist()
     assert scan_in_blocks(documents, 0.5, block, piece) == whole
@@ -124,9 +122,7 @@ def made_documents(families: int, members: int, seed: int) -> list[str]:
         words = [f"w{generator.randrange(5000)}" for _ in range(generator.randint(60, 200))]
         for _ in range(members):
             rate = generator.choice([0, 0.005, 0.01, 0.03, 0.12])
-            texts.append(
-                " ".join(f"v{generator.random()}" if generator.random() < rate else w for w in words)
-            )
+            texts.append(" ".join(f"v{generator.random()}" if generator.random() < rate else w for w in words))
     generator.shuffle(texts)
     return texts
 
@@ -193,9 +189,7 @@ def test_each_condition_is_needed() -> None:
 @given(st.lists(st.frozensets(st.integers(0, 12), max_size=12), min_size=1, max_size=8))
 def test_jaccard(sets: list[frozenset[int]]) -> None:
     _, _, shingles, offsets = arrays([((0,), (0,), s) for s in sets])
-    left, right = (
-        np.array(side) for side in zip(*itertools.product(range(len(sets)), repeat=2), strict=True)
-    )
+    left, right = (np.array(side) for side in zip(*itertools.product(range(len(sets)), repeat=2), strict=True))
     expected = [plain_jaccard(a, b) for a, b in itertools.product(sets, repeat=2)]
     assert jaccard_pairs(shingles, offsets, left, right).tolist() == expected
     assert jaccard(shingles[: offsets[1]], shingles[: offsets[1]]) == (1.0 if sets[0] else 0.0)

@@ -104,9 +104,7 @@ def test_star_edges(entries: list[tuple[int, int]], shuffle: object) -> None:
     assert set(edges) <= pairs
     assert (components(edges) == components(list(pairs))).all()
     shuffle.shuffle(entries)
-    again = star_edges(
-        *(np.array(column, np.uint64) for column in ([k for k, _ in entries], [v for _, v in entries]))
-    )
+    again = star_edges(*(np.array(column, np.uint64) for column in ([k for k, _ in entries], [v for _, v in entries])))
     assert (again[0] == least).all()
     assert (again[1] == other).all()
 

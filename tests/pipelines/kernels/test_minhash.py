@@ -97,9 +97,7 @@ DOCUMENTS = make_documents(2500, seed=11)
 
 def oracle(texts: list[str], params: MinHashParams) -> np.ndarray:
     encoded = [[s.encode() for s in shingles(t, params.ngram)] for t in texts]
-    made = MinHash.generator(
-        encoded, num_perm=params.num_perm, seed=params.seed, hashfunc=xxhash.xxh32_intdigest
-    )
+    made = MinHash.generator(encoded, num_perm=params.num_perm, seed=params.seed, hashfunc=xxhash.xxh32_intdigest)
     return np.stack([m.hashvalues for m in made])
 
 
@@ -144,9 +142,7 @@ def test_shingle_hashes_are_sorted_sets(ngram: int) -> None:
 @settings(deadline=None, max_examples=150)
 @given(
     texts=st.lists(
-        st.text(
-            st.one_of(st.sampled_from("aA _.İΣςσ\n"), st.characters(exclude_categories=["Cs"])), max_size=60
-        ),
+        st.text(st.one_of(st.sampled_from("aA _.İΣςσ\n"), st.characters(exclude_categories=["Cs"])), max_size=60),
         max_size=5,
     )
 )
@@ -167,9 +163,7 @@ def test_any_cut_into_batches_gives_the_same() -> None:
     whole, sets = minhash_signatures(column), shingle_hashes(column)
     pieces = [column.slice(i, 7) for i in range(0, 300, 7)]
     for field in range(3):
-        np.testing.assert_array_equal(
-            np.concatenate([minhash_signatures(p)[field] for p in pieces]), whole[field]
-        )
+        np.testing.assert_array_equal(np.concatenate([minhash_signatures(p)[field] for p in pieces]), whole[field])
     np.testing.assert_array_equal(np.concatenate([shingle_hashes(p).hashes for p in pieces]), sets.hashes)
     chunked = minhash_signatures(pa.chunked_array(pieces))
     np.testing.assert_array_equal(chunked.signatures, whole.signatures)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from pipelines.contracts.schemas import QUALITY_SIGNALS
 from pipelines.kernels import quality
 from pipelines.kernels.quality import COLUMNS, quality_statistics, quality_statistics_of_words
@@ -83,9 +84,9 @@ def split_words(text: str) -> list[str]:
 def documents() -> list[str]:
     """Make documents with repeated words, lines and paragraphs in several scripts, and real Python code."""
     rng = random.Random(1)
-    vocabularies = ["the be to of and that have with cat dog sat mat it's e.g. a@b.c ... -- x_y".split(),
-                    "и в не на я быть он с что а".split(), "的 一 是 了 我 不 人 在 他 有".split(),
-                    "في من على أن إلى عن هذا".split(), ["•", "-", "#", "…", "x" * 40, "é", "ﬁ", "１"]]  # fmt: skip
+    vocabularies = [["the", "be", "to", "of", "and", "that", "have", "with", "cat", "dog", "sat", "mat", "it's", "e.g.", "a@b.c", "...", "--", "x_y"],
+                    ["и", "в", "не", "на", "я", "быть", "он", "с", "что", "а"], ["的", "一", "是", "了", "我", "不", "人", "在", "他", "有"],
+                    ["في", "من", "على", "أن", "إلى", "عن", "هذا"], ["•", "-", "#", "…", "x" * 40, "é", "ﬁ", "１"]]  # fmt: skip
     made = []
     for _ in range(400):
         words = rng.choice(vocabularies)
@@ -94,8 +95,8 @@ def documents() -> list[str]:
         )
         size = rng.randint(0, 200)
         made.append("".join(rng.choice(words[: rng.randint(1, len(words))]) + joins[i] for i in range(size)))
-    for path in sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))[:40]:
-        made.append(path.read_text("utf-8", "replace")[:4000])
+    modules = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))[:40]
+    made += [path.read_text("utf-8", "replace")[:4000] for path in modules]
     return [*made, "", "\n", "\n\n", " ", "a", "a\n\n\na", "\n a \n\n a \n"]
 
 

@@ -45,9 +45,7 @@ def test_a_declared_encoding_comes_before_detection() -> None:
 
 def test_damaged_utf8_is_not_taken_for_another_encoding() -> None:
     data = ("水" * 200).encode()
-    with pytest.raises(
-        ExtractionError, match=r"1 invalid places in UTF-8, the first \(0xff\) at byte 300"
-    ) as caught:
+    with pytest.raises(ExtractionError, match=r"1 invalid places in UTF-8, the first \(0xff\) at byte 300") as caught:
         decode_text(data[:300] + b"\xff" + data[300:])
     assert caught.value.error == "undecodable"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
+
 from pipelines.contracts import schemas
 from pipelines.contracts.errors import ConfigError
 from pipelines.contracts.recipe import ProfileUse, Recipe, Rule, Source
@@ -60,7 +61,7 @@ def test_profiles_come_first_and_single_rules_win_by_name() -> None:
         rules={"gopher_word_count": Rule(signal="gopher_words", min=10)},
     )
     rules = recipe_rules(made)
-    assert list(rules)[0] == "gopher_word_count"
+    assert next(iter(rules)) == "gopher_word_count"
     assert rules["gopher_word_count"].min == 10
     assert rules["gopher_stop_words"].languages == ("en",)
 

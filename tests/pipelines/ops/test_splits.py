@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from pipelines.contracts.recipe import Split
 from pipelines.ops.splits import heldout_fractions, is_heldout
 

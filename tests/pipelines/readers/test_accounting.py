@@ -56,9 +56,7 @@ _EDIT = st.tuples(st.floats(0, 0.999), st.sampled_from(["flip", "delete", "inser
 
 @settings(max_examples=400, deadline=None)
 @given(st.integers(0, 1000), st.lists(_EDIT, max_size=4), st.floats(0, 1), st.sampled_from([200, 64_000_000]))
-def test_damaged_files(
-    folder: Path, choice: int, edits: list[tuple[float, str, int]], keep: float, limit: int
-) -> None:
+def test_damaged_files(folder: Path, choice: int, edits: list[tuple[float, str, int]], keep: float, limit: int) -> None:
     files = _sound_files(folder)
     path, kind, sound = files[choice % len(files)]
     data = bytearray(sound)
@@ -67,9 +65,7 @@ def test_damaged_files(
         if what == "flip":
             data[at : at + 1] = bytes([data[at] ^ size]) if data else b""
         else:
-            data[at : at + (size if what == "delete" else 0)] = (
-                b"" if what == "delete" else bytes(range(size))
-            )
+            data[at : at + (size if what == "delete" else 0)] = b"" if what == "delete" else bytes(range(size))
     damaged = folder / f"damaged-{path.name}"
     damaged.write_bytes(bytes(data[: int(len(data) * max(keep, 0.05))]))
     _check(damaged, kind, limit)

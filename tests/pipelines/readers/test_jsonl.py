@@ -28,9 +28,7 @@ def test_lines_are_split_on_line_feeds_only() -> None:
 
 def test_fields_are_mapped_by_dotted_paths() -> None:
     fields = Fields(text="doc.body", id="doc.key", url="u.r.l", date=None)
-    items = _read(
-        b'{"doc": {"body": "x", "key": 7}, "u.r.l": "exact", "date": "2020"}\n', ReadOptions(fields=fields)
-    )
+    items = _read(b'{"doc": {"body": "x", "key": 7}, "u.r.l": "exact", "date": "2020"}\n', ReadOptions(fields=fields))
     assert [(i.content, i.native_id, i.url, i.date) for i in items] == [(b"x", "7", "exact", None)]
 
 
@@ -72,10 +70,7 @@ def test_nul_blank_lines_and_byte_order_mark() -> None:
 def test_a_line_beyond_the_limit_is_named() -> None:
     items = _read(json_line("x" * 500) + json_line("y"), ReadOptions(max_record_bytes=100))
     assert [type(item) for item in items] == [BadRecord, Record]
-    assert (
-        items[0].message
-        == "record too large: got 513 bytes; expected at most 100 (limits.max_record_mb = 0.0001)"
-    )
+    assert items[0].message == "record too large: got 513 bytes; expected at most 100 (limits.max_record_mb = 0.0001)"
 
 
 _LINE = st.sampled_from(

@@ -27,14 +27,10 @@ def _inside(items: list[Item]) -> list[Item]:
 def test_same_pages_as_a_whole_parse(tmp_path: Path) -> None:
     make_corpus(tmp_path, documents=120, seed=2)
     path = tmp_path / "wiki/dump.xml.bz2"
-    ours = [
-        item for item in mediawiki.read(open_stream(str(path)), ReadOptions()) if isinstance(item, Record)
-    ]
+    ours = [item for item in mediawiki.read(open_stream(str(path)), ReadOptions()) if isinstance(item, Record)]
     space = "{http://www.mediawiki.org/xml/export-0.11/}"
     pages = ET.fromstring(bz2.decompress(path.read_bytes())).findall(f"{space}page")
-    theirs = [
-        (p.findtext(f"{space}id"), (p.findtext(f"{space}revision/{space}text") or "").encode()) for p in pages
-    ]
+    theirs = [(p.findtext(f"{space}id"), (p.findtext(f"{space}revision/{space}text") or "").encode()) for p in pages]
     assert len(theirs) == 30
     assert [(record.native_id, record.content) for record in ours] == theirs
 

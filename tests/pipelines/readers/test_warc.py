@@ -118,9 +118,7 @@ def test_a_cut_file_loses_its_last_record_only() -> None:
         items = _read(PAGES[0] + PAGES[1][:cut])
         assert [type(item) for item in items] == [Record, BadRecord]
         assert items[1].error in ("truncated", "not_a_record")
-    assert (
-        len(_documents(_read(PAGES[0] + PAGES[1][:-4]))) == 2
-    )  # only the line ends after the block are missing
+    assert len(_documents(_read(PAGES[0] + PAGES[1][:-4]))) == 2  # only the line ends after the block are missing
 
 
 def test_a_broken_member_costs_one_record(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pipelines.stages.components import label_components
 from pipelines.stages.payloads import node_of, part_and_row
 

@@ -31,11 +31,7 @@ def _run(recipe_path: Path, workspace: Path) -> tuple[list[TaskManifest], list[d
     context, tasks, _ = _tasks(recipe_path, workspace)
     manifests = [ingest.STAGE.run(context, task, NoProgress()) for task in tasks]
     rows = [
-        [
-            row
-            for m in manifests
-            for row in tables.read_table(context.workspace, m.outputs[table].path).to_pylist()
-        ]
+        [row for m in manifests for row in tables.read_table(context.workspace, m.outputs[table].path).to_pylist()]
         for table in (0, 1)
     ]
     return manifests, rows[0], rows[1]
@@ -66,9 +62,7 @@ def test_the_awkward_corpus_is_counted_as_expected(awkward: Any) -> None:
             if sources[manifest.key] == source:
                 found.update(manifest.counts)
         kinds = ("documents", "dead_letters/", "nondocuments/")
-        assert {k: v for k, v in found.items() if k == "documents" or k.startswith(kinds[1:])} == counts, (
-            source
-        )
+        assert {k: v for k, v in found.items() if k == "documents" or k.startswith(kinds[1:])} == counts, source
         assert found["documents"] == found[f"source/{source}/documents"]
         assert found["text_bytes"] == found[f"source/{source}/text_bytes"]
     assert len(documents) == sum(counts["documents"] for counts in expected.values())
@@ -87,10 +81,7 @@ def test_records_and_bytes_are_accounted_for(awkward: Any) -> None:
         total.update(manifest.counts)
     skipped = sum(count for name, count in total.items() if name.startswith("nondocuments/"))
     assert total["records"] == len(documents) + skipped + len(dead)
-    assert (
-        total["raw_bytes"]
-        == total["document_raw_bytes"] + total["nondocument_bytes"] + total["dead_letter_bytes"]
-    )
+    assert total["raw_bytes"] == total["document_raw_bytes"] + total["nondocument_bytes"] + total["dead_letter_bytes"]
     assert total["document_raw_bytes"] == sum(row["raw_bytes"] for row in documents)
     assert total["dead_letter_bytes"] == sum(row["length"] for row in dead)
     assert total["text_bytes"] == sum(len(row["text"].encode()) for row in documents)
@@ -228,10 +219,7 @@ def test_a_reader_that_loses_bytes_is_noticed(tmp_path: Path, monkeypatch: pytes
 def test_an_empty_part_writes_empty_tables(tmp_path: Path) -> None:
     (manifest,), documents, dead = _run(_one_source(tmp_path / "c", []), tmp_path / "ws")
     assert (documents, dead, manifest.counts["records"], manifest.counts["raw_bytes"]) == ([], [], 0, 0)
-    assert (
-        tables.read_table(str(tmp_path / "ws"), manifest.outputs[0].path).schema.names
-        == schemas.DOCUMENTS.names
-    )
+    assert tables.read_table(str(tmp_path / "ws"), manifest.outputs[0].path).schema.names == schemas.DOCUMENTS.names
 
 
 def test_the_fingerprint_depends_on_what_ingest_reads_only(tmp_path: Path) -> None:

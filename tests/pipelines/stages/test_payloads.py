@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
+
 from pipelines.contracts.ids import partition_of
 from pipelines.stages.payloads import join_keys, pack, split_by_partition, split_keys, unpack
 
