@@ -1,13 +1,16 @@
-"""Schedules: which atom fills which slot, coupled across cells.
+"""Schedules: which atom fills which slot, coupled across the cells of a block.
 
-Slot t goes to argmin_k E(seed, t, k) / w_k with E exponential (an exponential race), so atom k wins with
-probability w_k, and taking k out of a mixture changes only the slots that k had won. The content of an
-atom's slots is a prefix of one stream per (block, atom), so what stays keeps its text, too. This couples
-the cells of a block: differences between them are not blurred by different draws.
+The baseline's slots go to argmin_k E(seed, t, k) / w_k with E exponential (an exponential race), so atom k
+wins with probability w_k. Another mixture keeps every slot that it can: an atom whose weight fell from w
+to v keeps each of its slots with probability v / w, and what is set free goes to the atoms whose weight
+grew. So leaving k out changes only the slots that k had won. A kept slot keeps its text, too: the
+content of an atom's slots is a prefix of one stream per (block, atom). Differences between the cells of a
+block are thus not blurred by different draws.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,7 +20,7 @@ from analysis.mixtures import Mixture
 from pipelines.contracts.ids import key64
 
 Transform = Literal["none", "sham", "shuffle"]
-SCHEDULE_VERSION = 1
+SCHEDULE_VERSION = 2
 """Raised by hand when the same design would train on other tokens; enters the design_id."""
 SHAM_SHARE = 0.2
 SHUFFLE_SHARE = 0.2
@@ -45,21 +48,20 @@ def generator(*key: object) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key64("\0".join(map(str, key)))))
 
 
-def race(mixture: Mixture, slots: int, seed: str) -> np.ndarray:
+def race(weights: Mapping[str, float], slots: int, seed: str) -> np.ndarray:
     """Run the exponential race.
 
     Args:
-        mixture: weights; each atom's draws depend on its name only, not on the others.
+        weights: positive weights; each atom's draws depend on its name only, not on the others.
         slots: number of slots.
         seed: names the block.
 
     Returns:
         [slots] index of the winner among the sorted atoms.
     """
-    names = sorted(mixture.weights)
     best, winner = np.full(slots, np.inf), np.zeros(slots, np.int64)
-    for index, name in enumerate(names):
-        arrival = generator(seed, "race", name).exponential(size=slots) / mixture.weights[name]
+    for index, name in enumerate(sorted(weights)):
+        arrival = generator(seed, "race", name).exponential(size=slots) / weights[name]
         earlier = arrival < best
         best[earlier], winner[earlier] = arrival[earlier], index
     return winner
@@ -77,19 +79,38 @@ def schedule(mixture: Mixture, reference: Mixture, slots: int, block_seed: str, 
             effect 0); "shuffle" shuffles the tokens of 20 % of the slots (must hurt).
     """
     names = tuple(sorted(mixture.weights))
-    winner = race(mixture, slots, block_seed)
+    winner = coupled(mixture, reference, slots, block_seed)
     redrawn = np.zeros(slots, bool)
     shuffled = np.zeros(slots, bool)
     if transform == "sham":
         redrawn = generator(block_seed, "sham").random(slots) < SHAM_SHARE
-        winner = np.where(redrawn, race(mixture, slots, block_seed + "/sham"), winner)
+        fresh = np.array(names)[race(mixture.weights, slots, block_seed + "/sham")]
+        winner = np.where(redrawn, fresh, winner)
     if transform == "shuffle":
         shuffled = generator(block_seed, "shuffle").random(slots) < SHUFFLE_SHARE
-    before = np.array(sorted(reference.weights))[race(reference, slots, block_seed)]
+    before = np.array(sorted(reference.weights))[race(reference.weights, slots, block_seed)]
     position = np.empty(slots, np.int64)
-    for index, name in enumerate(names):
-        position[winner == index] = _positions(winner == index, before == name, redrawn)
-    return Slots(names, winner, position, shuffled)
+    for name in names:
+        position[winner == name] = _positions(winner == name, before == name, redrawn)
+    return Slots(names, np.searchsorted(names, winner), position, shuffled)
+
+
+def coupled(mixture: Mixture, reference: Mixture, slots: int, seed: str) -> np.ndarray:
+    """Draw slots of a mixture that agree with the baseline's slots as often as the weights allow.
+
+    Returns:
+        [slots] name of the winner; P(winner = k) is the weight of k in `mixture`.
+    """
+    winner = np.array(sorted(reference.weights))[race(reference.weights, slots, seed)].astype(object)
+    share = {atom: min(1.0, mixture.weights.get(atom, 0.0) / weight) for atom, weight in reference.weights.items()}
+    stays = np.array([share[atom] for atom in winner])
+    freed = generator(seed, "freed").random(slots) >= stays
+    surplus = {a: w - reference.weights.get(a, 0.0) for a, w in mixture.weights.items()}
+    grown = {a: extra for a, extra in surplus.items() if extra > 1e-12}
+    if freed.any() and grown:
+        takers = np.array(sorted(grown), dtype=object)[race(grown, slots, seed + "/freed")]
+        winner[freed] = takers[freed]
+    return winner.astype(str)
 
 
 def _positions(mine: np.ndarray, before: np.ndarray, redrawn: np.ndarray) -> np.ndarray:
