@@ -67,9 +67,7 @@ class ToyStream:
         return [{"atom": "toy", "tokens": self.n_slots * self.context}]
 
 
-def held_out(
-    target: str = "toy", population: str = "kept", n: int = 12, seed: int = 9, longest: int = 60
-) -> HeldOut:
+def held_out(target: str = "toy", population: str = "kept", n: int = 12, seed: int = 9, longest: int = 60) -> HeldOut:
     """Make a held-out set; every second document shares its component with the one before."""
     texts = [np.append(text, 0) for text in documents(n, seed, longest=longest)]
     offsets = np.concatenate([[0], np.cumsum([len(text) for text in texts])])
@@ -79,9 +77,7 @@ def held_out(
     return HeldOut(target, population, np.concatenate(texts), offsets, n_bytes, components, names)
 
 
-def job(
-    out: Path, n_slots: int = 256, delay_s: float = 0.0, checkpoint_s: float = 30.0, **changes: object
-) -> RunJob:
+def job(out: Path, n_slots: int = 256, delay_s: float = 0.0, checkpoint_s: float = 30.0, **changes: object) -> RunJob:
     """Return a training job on toy data."""
     proxy = small_proxy(**changes)
     stream = ToyStream(n_slots, proxy.context, seed=1, delay_s=delay_s)

@@ -101,9 +101,7 @@ def make_corpus(folder: Path, documents: int = 3000, seed: int = 0) -> Path:
         _write(folder / f"lines/part-{number}.jsonl{suffix}", b"".join(rows[number::3]))
     for number, text in enumerate(notes[: max(1, len(notes) // 4)]):
         _write(folder / f"notes/{number:04d}.txt", text.encode())
-    _write(
-        folder / "lines/rest.jsonl", b"".join(json_line(text) for text in notes[max(1, len(notes) // 4) :])
-    )
+    _write(folder / "lines/rest.jsonl", b"".join(json_line(text) for text in notes[max(1, len(notes) // 4) :]))
     return write_recipe(folder)
 
 
@@ -174,11 +172,7 @@ def _awkward_lines(folder: Path) -> dict[str, int]:
         "invalid_json": [b'{"text": "open\n', b'{"text": "lone \\ud800 surrogate"}\n'],
     }
     mixed = (
-        b"".join(good[:5])
-        + b"\n"
-        + b"".join(b"".join(rows) for rows in bad.values())
-        + b"  \r\n"
-        + b"".join(good[5:])
+        b"".join(good[:5]) + b"\n" + b"".join(b"".join(rows) for rows in bad.values()) + b"  \r\n" + b"".join(good[5:])
     )
     _write(folder / "awkward.jsonl", mixed + json_line("no line end").rstrip())
     _write(folder / "empty.jsonl", b"")
@@ -188,9 +182,7 @@ def _awkward_lines(folder: Path) -> dict[str, int]:
     (folder / "truncated.jsonl.gz").write_bytes(compress(member, ".gz") + cut[: len(cut) // 2])
     frame = bytearray(compress(b"".join(json_line(f"line {n} lost") for n in range(5)), ".zst"))
     frame[0] ^= 0xFF
-    (folder / "damaged.jsonl.zst").write_bytes(
-        compress(member, ".zst") + bytes(frame) + compress(member, ".zst")
-    )
+    (folder / "damaged.jsonl.zst").write_bytes(compress(member, ".zst") + bytes(frame) + compress(member, ".zst"))
     return {
         "documents": len(good) + 1 + 2 + 10 + 20,
         "nondocuments/blank": 2,
@@ -231,40 +223,29 @@ def _awkward_notes(folder: Path) -> dict[str, int]:
 def _awkward_web(folder: Path) -> dict[str, int]:
     writer = Writer(21)
     pages = [(language, writer.document(language, 12)) for language in LANGUAGES]
-    records = [
-        page_record(f"https://web.example/{language}", f"Page {language}", text) for language, text in pages
-    ]
+    records = [page_record(f"https://web.example/{language}", f"Page {language}", text) for language, text in pages]
     french = pages[LANGUAGES.index("fr")][1]
     plain, german = http_response(b"plain words", "text/plain"), pages[LANGUAGES.index("de")][1]
     page = html_page("T", german)
-    chunks = b"".join(
-        b"%x\r\n%s\r\n" % (len(part), part) for part in (page[:100].encode(), page[100:].encode())
-    )
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (page[:100].encode(), page[100:].encode()))
     latin = html_page("T", french.replace("œ", "oe")).encode("latin-1")
     blocks = [
         plain,
         http_response(chunks + b"0\r\n\r\n", headers="Transfer-Encoding: chunked\r\n"),
         http_response(compress(page.encode(), ".gz"), headers="Content-Encoding: gzip\r\n"),
         http_response(latin, "text/html; charset=iso-8859-1"),
-        http_response(
-            html_page("End", "before <|endoftext|> after " + german).encode(), "application/xhtml+xml"
-        ),
+        http_response(html_page("End", "before <|endoftext|> after " + german).encode(), "application/xhtml+xml"),
         http_response(b"  <!DOCTYPE html><html><body><p>sniffed page</p></body></html>", ""),
     ]
     records += [
-        warc_record("response", f"https://web.example/b{n}", b, _HTTP, record_id="<same>")
-        for n, b in enumerate(blocks)
+        warc_record("response", f"https://web.example/b{n}", b, _HTTP, record_id="<same>") for n, b in enumerate(blocks)
     ]
     others = [
         warc_record("warcinfo", "", b"software: made by code\r\n", "application/warc-fields"),
-        warc_record(
-            "request", "https://web.example/", b"GET / HTTP/1.1\r\n\r\n", "application/http; msgtype=request"
-        ),
+        warc_record("request", "https://web.example/", b"GET / HTTP/1.1\r\n\r\n", "application/http; msgtype=request"),
         warc_record("revisit", "https://web.example/", b"", _HTTP),
         warc_record("response", "https://web.example/gone", http_response(b"<html>gone", status=404), _HTTP),
-        warc_record(
-            "response", "https://web.example/i", http_response(b"\x89PNG\r\n\r\nWARC/1.0", "image/png"), _HTTP
-        ),
+        warc_record("response", "https://web.example/i", http_response(b"\x89PNG\r\n\r\nWARC/1.0", "image/png"), _HTTP),
     ]
     unread = warc_record(
         "response",

@@ -329,9 +329,7 @@ def _fake_packages(folder: Path) -> None:
         f"{data}/enwiki-latest-shortened.bz2": dump,
         f"{data}/bgwiki-latest.xml.bz2": dump.decode().encode("utf-16"),
     }
-    _wheel(
-        folder / "gensim-4.4.0-cp311-cp311-any.whl", {name: bz2.compress(xml) for name, xml in dumps.items()}
-    )
+    _wheel(folder / "gensim-4.4.0-cp311-cp311-any.whl", {name: bz2.compress(xml) for name, xml in dumps.items()})
 
 
 def _tree(out: Path) -> dict[str, str]:

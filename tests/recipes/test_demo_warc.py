@@ -15,10 +15,7 @@ from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
 from recipes.demo.warc_writer import REQUEST_EVERY_PAGES, Page, write_warc
 
-PAGES = [
-    Page(f"https://site.example/a/{n}.html", f"<p>page {n} 第\r\n\r\n{n * 'x '}</p>".encode())
-    for n in range(120)
-]
+PAGES = [Page(f"https://site.example/a/{n}.html", f"<p>page {n} 第\r\n\r\n{n * 'x '}</p>".encode()) for n in range(120)]
 
 
 def test_warc_reads_back_equal_with_fastwarc_and_warcio(tmp_path: Path) -> None:

@@ -137,23 +137,16 @@ def _write_effects(study: Path, bpb: dict) -> None:
             contrast = _contrast(cell, target)
             contrasts.append({**contrast, "treatment": cell, "baseline": "full"})
             population = contrast["population"]
-            d = np.array(
-                [bpb[cell, b, target, population] - bpb["full", b, target, population] for b in range(BLOCKS)]
-            )
+            d = np.array([bpb[cell, b, target, population] - bpb["full", b, target, population] for b in range(BLOCKS)])
             effects.append({**contrast, **_judge(d, flip=contrast["family"] in ("decisions", "controls"))})
         if cell in ("sham", "shuffle"):
             d = np.array(
-                [
-                    np.mean([bpb[cell, b, t, "kept"] - bpb["full", b, t, "kept"] for t in TARGETS])
-                    for b in range(BLOCKS)
-                ]
+                [np.mean([bpb[cell, b, t, "kept"] - bpb["full", b, t, "kept"] for t in TARGETS]) for b in range(BLOCKS)]
             )
             found = _judge(d)
             passed = bool(found["lo"] <= 0 <= found["hi"]) or abs(found["estimate"]) < 0.05
             passed = bool(found["lo"] > 0) if cell == "shuffle" else passed
-            detail = (
-                f"{found['estimate']:+.4f} bpb found; {'above' if cell == 'shuffle' else 'about'} 0 expected"
-            )
+            detail = f"{found['estimate']:+.4f} bpb found; {'above' if cell == 'shuffle' else 'about'} 0 expected"
             controls.append(
                 {
                     "control": cell,

@@ -86,9 +86,7 @@ def test_same_snapshot_same_bytes(studied_workspace):
 
 def test_funnel_chart_groups_rare_reasons():
     rows = [{"source": "web", "outcome": "kept", "documents": 50, "text_bytes": 500}]
-    rows += [
-        {"source": "web", "outcome": f"rule{i:02d}", "documents": 20 - i, "text_bytes": 10} for i in range(12)
-    ]
+    rows += [{"source": "web", "outcome": f"rule{i:02d}", "documents": 20 - i, "text_bytes": 10} for i in range(12)]
     spec = draw_funnel(tuple(rows))[0]
     values = {v["outcome"]: v["documents"] for v in spec["data"]["values"]}
     assert values["other reasons"] == sum(20 - i for i in range(7, 12))

@@ -44,9 +44,7 @@ def contents(path: Path) -> dict[str, list]:
 
 def test_tables_hold_the_rows_of_the_files(curated_workspace, con):
     for table in ("documents", "signals", "decisions", "duplicates", "dead_letters"):
-        assert con.sql(f"SELECT count(*) FROM {table}").fetchall() == [
-            (len(parquet(curated_workspace, table)),)
-        ]
+        assert con.sql(f"SELECT count(*) FROM {table}").fetchall() == [(len(parquet(curated_workspace, table)),)]
     stored = {(r["part"], r["row"]): r["text"] for r in parquet(curated_workspace, "documents")}
     assert {(p, r): t for p, r, t in con.sql("SELECT part, row, text FROM documents").fetchall()} == stored
 
@@ -62,7 +60,9 @@ def test_every_table_view_column_and_macro_is_commented(con):
         "SELECT table_name, column_name FROM duckdb_columns() WHERE NOT internal AND coalesce(comment, '') = ''"
     )
     assert columns.fetchall() == []
-    macros = "SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal AND function_type = 'table_macro'"
+    macros = (
+        "SELECT function_name, comment FROM duckdb_functions() WHERE NOT internal AND function_type = 'table_macro'"
+    )
     found = con.sql(macros).fetchall()
     assert "document_rules" in {name for name, _ in found}
     assert all(comment for _, comment in found)
@@ -128,29 +128,23 @@ def test_document_rules_equal_evaluate_rules(curated_workspace, con):
     recipe = open_catalogue(curated_workspace).recipe
     rules = recipe_rules(recipe)
     signals = tables.read_table(str(curated_workspace), "signals/part-00001.parquet")
-    documents = tables.read_table(
-        str(curated_workspace), "documents/part-00001.parquet", ["doc_id", "source"]
-    )
+    documents = tables.read_table(str(curated_workspace), "documents/part-00001.parquet", ["doc_id", "source"])
     failed = evaluate_rules(signals, documents["source"], rules)
     for row in range(0, 20, 3):
         found = con.sql(
             "SELECT rule, failed, value FROM document_rules(?)", params=[documents["doc_id"][row].as_py()]
         ).fetchall()
-        assert [(rule, fails) for rule, fails, _ in found] == list(
-            zip(rules, failed[row].tolist(), strict=True)
-        )
+        assert [(rule, fails) for rule, fails, _ in found] == list(zip(rules, failed[row].tolist(), strict=True))
 
 
 def test_clusters_and_languages(curated_workspace, con):
     duplicates = parquet(curated_workspace, "duplicates")
     removed = sum(1 for d in duplicates if d["kind"])
-    assert con.sql(
-        "SELECT sum(exact_removed + near_removed)::BIGINT, count(*) FROM duplicate_clusters"
-    ).fetchall() == [(removed, len({d["component_id"] for d in duplicates}))]
+    assert con.sql("SELECT sum(exact_removed + near_removed)::BIGINT, count(*) FROM duplicate_clusters").fetchall() == [
+        (removed, len({d["component_id"] for d in duplicates}))
+    ]
     langs = Counter(s["lang"] for s in parquet(curated_workspace, "signals"))
-    assert (
-        dict(con.sql("SELECT lang, sum(documents)::BIGINT FROM languages GROUP BY lang").fetchall()) == langs
-    )
+    assert dict(con.sql("SELECT lang, sum(documents)::BIGINT FROM languages GROUP BY lang").fetchall()) == langs
 
 
 def test_document_life_tells_why(con):
@@ -224,7 +218,5 @@ def test_large_texts_stay_in_parquet(curated_workspace, tmp_path, monkeypatch):
     monkeypatch.setattr(load, "MAX_STORED_TEXT_BYTES", 1000)
     with open_snapshot(publish(workspace)) as con:
         assert con.sql("SELECT count(*), count(text) FROM documents").fetchall() == [(240, 0)]
-        comment = con.sql("SELECT comment FROM duckdb_tables() WHERE table_name = 'documents'").fetchall()[0][
-            0
-        ]
+        comment = con.sql("SELECT comment FROM duckdb_tables() WHERE table_name = 'documents'").fetchall()[0][0]
     assert "is null here" in comment

@@ -65,17 +65,13 @@ def test_bits_per_byte_is_a_ratio_of_sums(studied_workspace, con):
 
 def test_run_table_averages_the_targets(con):
     rows = con.sql("SELECT cell, block, kept_bpb FROM run_table").fetchall()
-    assert [(cell, block) for cell, block, _ in rows] == [
-        (cell, block) for cell in CELLS for block in range(BLOCKS)
-    ]
+    assert [(cell, block) for cell, block, _ in rows] == [(cell, block) for cell in CELLS for block in range(BLOCKS)]
     mean = "SELECT avg(bpb) FROM score_table WHERE run_id = 'full-0' AND population = 'kept'"
     assert rows[0][2] == pytest.approx(con.sql(mean).fetchall()[0][0])
 
 
 def test_effect_table_keeps_every_effect_once(con):
-    rows = con.sql(
-        "SELECT count(*), count(DISTINCT train_tokens), min(train_tokens) FROM effect_table"
-    ).fetchall()
+    rows = con.sql("SELECT count(*), count(DISTINCT train_tokens), min(train_tokens) FROM effect_table").fetchall()
     assert rows == [((len(CELLS) - 1) * len(TARGETS), 1, TOKENS)]
     notes = con.sql("SELECT DISTINCT family, note FROM effect_table WHERE note IS NOT NULL").fetchall()
     assert notes == [("own-slice", "by construction")]
@@ -85,9 +81,7 @@ def test_from_an_effect_to_its_documents(con):
     found = con.sql(
         f"SELECT doc_id, slice, kept, first_reason FROM effect_documents('{DESIGN}', 'add-short on web')"
     ).fetchall()
-    short = {
-        row[0] for row in con.sql("SELECT doc_id FROM decisions WHERE first_reason = 'too_short'").fetchall()
-    }
+    short = {row[0] for row in con.sql("SELECT doc_id FROM decisions WHERE first_reason = 'too_short'").fetchall()}
     assert {row[0] for row in found} == short
     assert len(found) == len(short) > 0
     assert {row[1:] for row in found} == {("too-short", False, "too_short")}

@@ -80,9 +80,7 @@ def _write_part(folder: Path, part: int, source: str, rng: np.random.Generator) 
     rules = recipe_rules(recipe())
     failed = evaluate_rules(signals, documents["source"], rules)
     duplicates, repeated = _duplicates(part, hashes, doc_ids, failed.any(axis=1))
-    failing = [
-        [n for n, f in zip(rules, failed[row], strict=True) if f] + repeated[row] for row in range(count)
-    ]
+    failing = [[n for n, f in zip(rules, failed[row], strict=True) if f] + repeated[row] for row in range(count)]
     split = ["heldout" if ids.fraction(h, "split") < 0.2 else "train" for h in hashes]
     decisions = pa.table(
         {
@@ -130,9 +128,7 @@ def _signals(texts: list[str], place: dict, languages: list[str], rng: np.random
     return pa.table(columns).cast(schemas.SIGNALS)
 
 
-def _duplicates(
-    part: int, hashes: list[str], doc_ids: list[str], bad: np.ndarray
-) -> tuple[pa.Table, list[list[str]]]:
+def _duplicates(part: int, hashes: list[str], doc_ids: list[str], bad: np.ndarray) -> tuple[pa.Table, list[list[str]]]:
     """Mark later copies of an eligible text as exact duplicates."""
     first: dict[str, int] = {}
     counts = Counter(hashes)
@@ -193,9 +189,7 @@ def _write_shards(
             signals["lang"].take(rows),
             chosen["text_bytes"],
         ]
-        table = pa.Table.from_arrays(
-            [*columns, pa.array(tokens, schema.field("input_ids").type)], schema=schema
-        )
+        table = pa.Table.from_arrays([*columns, pa.array(tokens, schema.field("input_ids").type)], schema=schema)
         outputs.append(write_shard(str(folder), shard_path(verdict, source, split, 0, 1), table, schema))
         counts.update({"documents": len(rows), "tokens": sum(map(len, tokens))})
     manifest.commit(str(folder), TaskManifest("tokenize", f"{part:05d}", "f", tuple(outputs), dict(counts)))

@@ -36,9 +36,7 @@ def _held_out(tokenizer, n=24):
     offsets = np.concatenate([[0], np.cumsum([len(i) for i in ids])])
     n_bytes = np.array([len(text.encode()) for text in texts])
     components = [f"c{i // 3}" for i in range(n)]
-    return HeldOut(
-        "t", "kept", np.concatenate(ids), offsets, n_bytes, components, [f"d{i}" for i in range(n)]
-    )
+    return HeldOut("t", "kept", np.concatenate(ids), offsets, n_bytes, components, [f"d{i}" for i in range(n)])
 
 
 def test_bytes_of_the_vocabulary_spell_the_text(tokenizer):
@@ -71,11 +69,7 @@ def test_continuations_are_whole_characters_of_other_components(tokenizer):
             spelt.decode()  # raises where a character is cut
             assert 24 <= len(continuation) <= 31
             owners.append(
-                {
-                    c
-                    for c, d in zip(heldout.component, _documents(heldout), strict=True)
-                    if _inside(continuation, d)
-                }
+                {c for c, d in zip(heldout.component, _documents(heldout), strict=True) if _inside(continuation, d)}
             )
         assert item.component in owners[0]
         assert not any(item.component in owner for owner in owners[1:])

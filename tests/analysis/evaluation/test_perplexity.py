@@ -75,9 +75,7 @@ def test_a_document_in_two_populations_is_scored_once():
     model = Uniform()
     table = evaluate(model, [kept, unfiltered], context=16, eos_id=0)
     assert len(model.asked) == (kept.ids != 0).sum()
-    a, b = (
-        table.filter([p == name for p in table["population"].to_pylist()]) for name in ("kept", "unfiltered")
-    )
+    a, b = (table.filter([p == name for p in table["population"].to_pylist()]) for name in ("kept", "unfiltered"))
     assert a.drop(["population"]).equals(b.drop(["population"]))
 
 

@@ -31,6 +31,4 @@ def test_flops_count_six_per_weight_and_attention():
 def test_demo_proxy_has_the_size_of_the_pilot():
     model = MODELS["llama"](Proxy(vocab_size=4096))
     assert isinstance(model, torch.nn.Module)
-    assert (
-        sum(p.numel() for p in model.parameters()) == 4096 * 64 + 2 * (4 * 64**2 + 3 * 64 * 176 + 2 * 64) + 64
-    )
+    assert sum(p.numel() for p in model.parameters()) == 4096 * 64 + 2 * (4 * 64**2 + 3 * 64 * 176 + 2 * 64) + 64

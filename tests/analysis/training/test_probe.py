@@ -24,9 +24,7 @@ def test_the_answer_is_cached_per_proxy(tmp_path, monkeypatch):
     torch.set_num_threads(2)
     seen = []
     steps = probe.TrainingTrial.take
-    monkeypatch.setattr(
-        probe.TrainingTrial, "take", lambda *a: seen.append(torch.get_num_threads()) or steps(*a)
-    )
+    monkeypatch.setattr(probe.TrainingTrial, "take", lambda *a: seen.append(torch.get_num_threads()) or steps(*a))
     first = choose_numerics(proxy, tmp_path, "cpu")
     assert not first.compiled
     assert set(seen) == {1}  # measured as the workers train

@@ -14,10 +14,7 @@ from tests.analysis.training.jobs import Behaviour, behave
 def _items(folder, kinds, costs=None):
     costs = costs or [1.0] * len(kinds)
     names = [f"{index} {kind}" for index, kind in enumerate(kinds)]
-    return [
-        WorkItem(n, folder / n, c, Behaviour(folder / n, k))
-        for n, k, c in zip(names, kinds, costs, strict=True)
-    ]
+    return [WorkItem(n, folder / n, c, Behaviour(folder / n, k)) for n, k, c in zip(names, kinds, costs, strict=True)]
 
 
 def test_longest_first_by_one_worker_and_outcomes_in_the_order_given(tmp_path):

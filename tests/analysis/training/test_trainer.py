@@ -49,9 +49,7 @@ def test_learns_and_writes_the_run(tmp_path):
     labels = {"design_id": "d", "cell": "full", "block": 0}
     assert set(records.RUNS.names) <= set(record | labels)
     for name in ("scores", "item_scores", "curves"):
-        assert set(records.read_table(tmp_path / "r1" / f"{name}.parquet", name)["run_id"].to_pylist()) <= {
-            "r1"
-        }
+        assert set(records.read_table(tmp_path / "r1" / f"{name}.parquet", name)["run_id"].to_pylist()) <= {"r1"}
     scores = pq.read_table(tmp_path / "r1" / "scores.parquet").to_pydict()
     assert sorted(set(scores["train_tokens"])) == [256 * 16, 512 * 16, 1024 * 16]
     curve = pq.read_table(tmp_path / "r1" / "curves.parquet").to_pydict()
@@ -70,9 +68,7 @@ def test_equal_seeds_give_equal_bits_and_other_seeds_do_not(tmp_path):
             assert a.equals(b)
     proxy = small_proxy()
     train(proxy, ToyStream(256, 16, seed=1), 8, tmp_path / "c", [held_out()])
-    assert (tmp_path / "a" / "model.safetensors").read_bytes() != (
-        tmp_path / "c" / "model.safetensors"
-    ).read_bytes()
+    assert (tmp_path / "a" / "model.safetensors").read_bytes() != (tmp_path / "c" / "model.safetensors").read_bytes()
 
 
 def test_a_finished_run_is_not_repeated(tmp_path):
