@@ -150,7 +150,7 @@ def start(recipe: Path, workspace: Path, *flags: str, environment: Mapping[str, 
         )
 
 
-def finish(process: subprocess.Popen, workspace: Path, limit_s: float = LIMIT_S, watch: bool = False) -> Finished:
+def finish(process: subprocess.Popen, workspace: Path, limit_s: float) -> Finished:
     """Wait for a command; kill its whole group after the limit.
 
     Raises:
@@ -163,9 +163,8 @@ def finish(process: subprocess.Popen, workspace: Path, limit_s: float = LIMIT_S,
             if time.monotonic() - began > limit_s:
                 err = workspace.with_suffix(".err").read_text()
                 raise TimeoutError(f"not finished after {limit_s:.0f} s:\n{err[-2000:]}")
-            if watch:
-                exposed |= exposed_ports(process.pid)
-            time.sleep(_POLL_S if watch else 0.02)
+            exposed |= exposed_ports(process.pid)
+            time.sleep(_POLL_S)
     finally:
         kill_group(process)
     out, err = (workspace.with_suffix(suffix).read_text() for suffix in (".out", ".err"))
@@ -177,12 +176,11 @@ def curate(
     workspace: Path,
     *flags: str,
     environment: Mapping[str, str] = {},
-    watch: bool = False,
     limit_s: float = LIMIT_S,
 ) -> Finished:
     """Run `curate` to its end."""
     process = start(recipe, workspace, *flags, environment=environment)
-    return finish(process, workspace, limit_s=limit_s, watch=watch)
+    return finish(process, workspace, limit_s)
 
 
 def kill_group(process: subprocess.Popen) -> None:

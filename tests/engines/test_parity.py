@@ -54,10 +54,11 @@ def test_the_reference_holds_every_table(reference: dict[str, str]) -> None:
 def test_local_workers(workers: str, recipe: Path, reference: dict[str, str], tmp_path: Path) -> None:
     done = commands.curate(recipe, tmp_path / "ws", "--engine", "local", "--workers", workers)
     check(reference, done, tmp_path / "ws", f"local, {workers} workers")
+    assert done.exposed == frozenset()
 
 
 def test_embedded_job_server(recipe: Path, reference: dict[str, str], tmp_path: Path) -> None:
-    done = commands.curate(recipe, tmp_path / "ws", "--engine", "embedded", watch=True)
+    done = commands.curate(recipe, tmp_path / "ws", "--engine", "embedded")
     check(reference, done, tmp_path / "ws", "embedded")
     assert done.exposed == frozenset()
 
@@ -65,7 +66,7 @@ def test_embedded_job_server(recipe: Path, reference: dict[str, str], tmp_path: 
 def test_prism(recipe: Path, reference: dict[str, str], tmp_path: Path) -> None:
     if reason := commands.missing_engine("prism"):
         pytest.skip(reason)
-    done = commands.curate(recipe, tmp_path / "ws", *commands.engine_flags("prism"), watch=True)
+    done = commands.curate(recipe, tmp_path / "ws", *commands.engine_flags("prism"))
     check(reference, done, tmp_path / "ws", "Prism")
     assert done.exposed == frozenset()
 
@@ -75,7 +76,7 @@ def test_prism(recipe: Path, reference: dict[str, str], tmp_path: Path) -> None:
 def test_java_engines(engine: str, recipe: Path, reference: dict[str, str], tmp_path: Path) -> None:
     if reason := commands.missing_engine(engine):
         pytest.skip(reason)
-    done = commands.curate(recipe, tmp_path / "ws", *commands.engine_flags(engine), watch=True)
+    done = commands.curate(recipe, tmp_path / "ws", *commands.engine_flags(engine))
     check(reference, done, tmp_path / "ws", engine)
     # The job servers bind their ports on all interfaces, and no flag changes that (docs/engines.md).
     assert {program for program, _ in done.exposed} <= {"java"}
@@ -96,7 +97,6 @@ def test_spark_standalone_cluster(recipe: Path, reference: dict[str, str], tmp_p
             *commands.engine_flags("spark-standalone"),
             f"--spark_master_url=spark://127.0.0.1:{port}",
             environment=environment,
-            watch=True,
             limit_s=1400,  # every stage starts an executor and two Python workers anew: 30 to 50 s
         )
     check(reference, done, tmp_path / "ws", "spark-standalone")
