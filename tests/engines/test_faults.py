@@ -43,7 +43,7 @@ def test_an_exception_in_a_task_is_named_and_the_workspace_resumes(engine: str, 
 
 @pytest.mark.parametrize("engine", ["prism", "flink", "spark"])
 def test_a_killed_worker_ends_the_job_with_the_log_named(engine: str, recipe: Path, tmp_path: Path) -> None:
-    """Prism and Flink notice it themselves; Spark in local mode never does, and the watchdog cancels."""
+    """Prism notices at once, Flink after about 20 s, Spark in local mode never: then the watchdog cancels."""
     if reason := commands.missing_engine(engine):
         pytest.skip(reason)
     port = 30000 + os.getpid() % 10000
