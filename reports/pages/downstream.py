@@ -27,7 +27,7 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
         return (
             intervals(
                 rows,
-                "label",
+                "contrast",
                 "estimate",
                 "effect on the margin",
                 "bits per byte of margin, treatment − baseline",
