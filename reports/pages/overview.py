@@ -25,7 +25,8 @@ FROM curated
 _EFFECTS = """
 SELECT * FROM effect_table
 WHERE design_id = ? AND method <> 'ngram' AND family NOT IN ('own-slice', 'controls')
-ORDER BY family = 'decisions' DESC, metric, abs(estimate) DESC NULLS LAST, contrast, target
+-- what dilution alone does not explain comes first
+ORDER BY family = 'decisions' DESC, metric, abs(estimate - coalesce(dilution, 0)) DESC NULLS LAST, contrast, target
 """
 _OWN = """
 SELECT count(*) AS tests, count(*) FILTER (verdict = 'helps') AS helps, min(estimate) AS least, max(estimate) AS most

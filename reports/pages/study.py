@@ -70,13 +70,15 @@ def finding(row: Row) -> Finding:
     """Say an effect in words, with its interval and the budget that it was measured at.
 
     >>> finding({"slice": "web", "target": "wiki", "population": "kept", "estimate": 0.0312, "lo": 0.02, "hi": 0.04,
-    ...          "verdict": "helps", "metric": "bpb", "train_tokens": 262144, "fill": "proportional", "family": "cross-slice"}).text
-    'web helps on wiki: +0.0312 bpb [+0.0200, +0.0400] when left out (fill proportional; kept documents; at 262 k tokens)'
+    ...          "verdict": "helps", "metric": "bpb", "train_tokens": 262144, "fill": "named", "family": "cross-slice"}).text
+    'web helps on wiki: +0.0312 bpb [+0.0200, +0.0400] when left out (fill named; kept documents; at 262 k tokens)'
     """
     unit = "bpb" if row["metric"] == "bpb" else "bpb of margin"
     size = f"{effect(row['estimate'])} {unit} [{effect(row['lo'])}, {effect(row['hi'])}]"
     dropped = row["family"] == "decisions"
     change, speaks_of = ("when swapped in", "dropping ") if dropped else ("when left out", "")
+    if row.get("dilution") is not None:
+        change += f", of which its share alone (dilution) predicts {effect(row['dilution'])}"
     how = f"fill {row['fill']}; {row['population']} documents; at {short_count(row['train_tokens'])} tokens"
     return Finding(
         f"{speaks_of}{row['slice']} {row['verdict']} on {row['target']}: {size} {change} ({how})", row["verdict"]
