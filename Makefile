@@ -47,7 +47,7 @@ bench: $(VENV)/.dev  ## whole chain against datatrove, paired in one run
 
 test-engines: $(VENV)/.dev  ## byte equality on Prism, Flink and Spark (builds what it needs outside the tree)
 	tests/engines/setup.sh
-	$(BIN)/python -m pytest tests/engines -m engine
+	MIXTRACE_TEST_ENGINES=1 $(BIN)/python -m pytest tests/engines
 
 requirements: $(UV)  ## pin all requirements again, with hashes and without addresses
 	for set in "run --extra=analysis --extra=reports" "dev --extra=analysis --extra=reports --extra=dev" "curate"; do \

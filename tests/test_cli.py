@@ -50,7 +50,9 @@ def test_every_command_has_help(command: str) -> None:
         (("--workers", "0"), "--workers"),
     ],
 )
-def test_wrong_flags_exit_2_before_any_work(corpus: Path, tmp_path: Path, extra: tuple[str, ...], expected: str) -> None:
+def test_wrong_flags_exit_2_before_any_work(
+    corpus: Path, tmp_path: Path, extra: tuple[str, ...], expected: str
+) -> None:
     shown = run("curate", str(corpus / "recipe.yaml"), "--out", str(tmp_path / "ws"), *extra)
     assert shown.returncode == 2
     assert expected in shown.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from types import FrameType
 
@@ -191,6 +192,7 @@ def stop_on_signals() -> None:
     """Turn SIGTERM into the same orderly stop as Ctrl-C."""
 
     def stop(number: int, frame: FrameType | None) -> None:
+        print("stopping; the same command resumes", file=sys.stderr, flush=True)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, stop)

@@ -39,14 +39,15 @@ class Display:
         documents = sum(marker.documents for marker in markers.values())
         megabytes = sum(marker.text_bytes for marker in markers.values()) / 1e6
         seconds = max(1e-9, time.monotonic() - self._started)
-        begun = len([key for key in markers if not key.startswith("map-")]) or len(markers)
+        begun = sum(not key.startswith("map-") for key in markers)
+        what = f"{begun} of {self._todo} tasks begun" if begun or not markers else f"{len(markers)} map tasks begun"
         text = f"{documents:,} documents, {megabytes:,.1f} MB, {megabytes / seconds:.1f} MB/s"
         if self._bar is not None:
             self._bar.update(self._task, completed=max(0, begun - 1), detail=text)
         elif not self._tty and time.monotonic() - self._printed > _LINE_INTERVAL_S:
             self._printed = time.monotonic()
-            left = seconds * (self._todo - begun) / begun if begun else 0.0
-            self._say(f"{stage:<11} {begun} of {self._todo} tasks begun, {text}, about {left:.0f} s left")
+            left = f", about {seconds * (self._todo - begun) / begun:.0f} s left" if begun else ""
+            self._say(f"{stage:<11} {what}, {text}{left}")
 
     def stage_finished(self, stage: str, counts: dict[str, int]) -> None:
         """A stage is finished."""

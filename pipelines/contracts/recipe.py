@@ -202,6 +202,7 @@ class Recipe(StrictModel):
     def recipe_id(self) -> str:
         """Hash of every literal except places (source paths, tokenizer path)."""
         body = self.model_dump(mode="json")
+        body["sources"].sort(key=lambda source: source["name"])  # their order changes no output
         for source in body["sources"]:
             del source["path"]
         del body["tokenizer"]["path"]

@@ -12,7 +12,8 @@ from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress
 def card_text(recipe: Recipe, counts: dict[str, int], corpus_id: str) -> str:
     """Write the data set card (Markdown with the Hugging Face front matter)."""
     lines = ["---", f"pretty_name: {recipe.name}", "configs:"]
-    for source in recipe.sources:
+    sources = sorted(recipe.sources, key=lambda source: source.name)
+    for source in sources:
         lines += [f"- config_name: {source.name}", "  data_files:"]
         for split in ("train", "heldout"):
             if counts.get(f"kept/{source.name}/{split}/documents"):
@@ -26,7 +27,7 @@ def card_text(recipe: Recipe, counts: dict[str, int], corpus_id: str) -> str:
         "",
     ]
     lines += ["| source | license | kept documents | kept tokens | rejected documents |", "|---|---|---|---|---|"]
-    for source in recipe.sources:
+    for source in sources:
         kept, tokens, rejected = (
             sum(counts.get(f"{verdict}/{source.name}/{split}/{what}", 0) for split in ("train", "heldout"))
             for verdict, what in (("kept", "documents"), ("kept", "tokens"), ("rejected", "documents"))
@@ -51,7 +52,7 @@ def plan_tasks(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
 
 
 def _literals(recipe: Recipe) -> object:
-    return [recipe.name, [[source.name, source.license] for source in recipe.sources]]
+    return [recipe.name, sorted([source.name, source.license] for source in recipe.sources)]
 
 
 STAGE = MapStage(

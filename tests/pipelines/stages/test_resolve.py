@@ -91,9 +91,9 @@ def test_documents_shorter_than_the_shingle_take_part_by_hash_only() -> None:
 
 
 def test_components_do_not_see_each_other() -> None:
-    found = verdicts([LONG, LONG], component=[1, 2])
-    assert [row["kind"] for row in found.values()] == [None, None]
-    assert {row["component_size"] for row in found.values()} == {1}
+    found = verdicts([LONG, "quite another text of many words indeed", LONG], component=[1, 2, 1])
+    assert [found[i]["component_size"] for i in range(3)] == [2, 1, 2]
+    assert found[1]["component_id"] != found[0]["component_id"] == found[2]["component_id"]
 
 
 def test_a_component_shares_id_size_and_split() -> None:
