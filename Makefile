@@ -19,12 +19,12 @@ $(UV):
 
 $(VENV)/.run: requirements/run.txt $(UV)
 	test -x $(BIN)/python || $(UV) venv --quiet --seed --python $(PYTHON) $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/run.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirement requirements/run.txt
 	touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(UV)
 	test -x $(BIN)/python || $(UV) venv --quiet --seed --python $(PYTHON) $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirement requirements/dev.txt
 	touch $@ $(VENV)/.run
 
 demo: $(VENV)/.run  ## fetch corpora, curate, train, report (minutes; see README for GB and time)

@@ -28,6 +28,8 @@ class ProxySpec(StrictModel):
     context: int = 64
     batch: int = 8
     lr: float = 6e-3
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: Literal["auto", "on", "off"] = "auto"
 
 
 class NearDuplicateSwap(StrictModel):

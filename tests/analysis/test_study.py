@@ -1,0 +1,292 @@
+"""A whole study on a small curated corpus: partition, design, plan, training, effects, controls."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis import records
+from analysis.commands import contrasts_of, design_plan, open_design, train
+from analysis.data import document_tokens, token_stream, train_documents
+from analysis.design_file import DesignSpec
+from analysis.effects_command import find_study, run_effects
+from analysis.heldout import MAX_DOCUMENT_TOKENS, heldout_set, heldout_sets, token_byte_lengths
+from analysis.mixtures import normalised
+from analysis.plan import make_plan
+from analysis.slices import Slice, partition
+from pipelines.beam.curate import CurateOptions, run_curate
+from pipelines.contracts.errors import ConfigError, InputError
+from pipelines.contracts.yaml_model import load_yaml_model
+from tests.data.awkward import make_corpus, write_recipe
+
+DESIGN = """
+name: tiny
+slices:
+  lines: {where: "source = 'lines'"}
+  notes: {where: "source = 'notes'"}
+  pages: {where: "source IN ('web', 'wiki')"}
+leave_out: [lines, notes]
+near_duplicates: {slice: lines, share: 0.25, min_duplicate_tokens: 50}
+rejects: {share: 0.25, min_pool_tokens: 200}
+proxy: {d_model: 16, layers: 1, heads: 1, context: 16, batch: 8, dtype: float32, compile: "off"}
+blocks: 2
+tokens: 8192
+eval_tokens: 600
+choice_items: 0
+max_epochs: 40
+"""
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("study")
+    make_corpus(folder, documents=900)
+    split = {"heldout_fraction": 0.15, "min_heldout_bytes": 1000, "max_heldout_fraction": 0.3}
+    recipe = write_recipe(folder, split=split, rules={"long": {"signal": "gopher_words", "min": 40}})
+    run_curate(CurateOptions(str(recipe), str(folder / "ws"), workers=1))
+    (folder / "ws" / "design.yaml").write_text(DESIGN)
+    return folder / "ws"
+
+
+@pytest.fixture(scope="module")
+def design_file(workspace: Path) -> Path:
+    return workspace / "design.yaml"
+
+
+def altered(workspace: Path, name: str, *changes: tuple[str, str]) -> Path:
+    text = DESIGN
+    for change in changes:
+        assert change[0] in text
+        text = text.replace(*change)
+    path = workspace / name
+    path.write_text(text)
+    return path
+
+
+PREDICATES = st.lists(
+    st.sampled_from(
+        ["source = 'lines'", "text_bytes > 500", "lang = 'en'", "NOT kept", "gopher_words < 60", "split = 'train'",
+         "leads_near_duplicate", "duplicate_kind = 'near'", "similarity > 0.9", "list_contains(failed_rules, 'long')"]
+    ),
+    min_size=1, max_size=4, unique=True,
+)  # fmt: skip
+
+
+@settings(max_examples=12, deadline=None)
+@given(predicates=PREDICATES)
+def test_atoms_are_disjoint_and_complete(workspace: Path, predicates: list[str]) -> None:
+    slices = tuple(Slice(f"s{i}", where) for i, where in enumerate(predicates))
+    try:
+        atoms = partition(str(workspace), slices)
+    except ConfigError as error:
+        assert "empty slice" in error.message  # noqa: PT017 - some predicates hold for nothing here
+        return
+    flags = [atoms.table[f"in_{one.name}"].to_numpy() for one in slices]
+    kept, lang = atoms.table["kept"].to_pylist(), atoms.table["lang"].to_pylist()
+    for row, atom in enumerate(atoms.table["atom"].to_pylist()):
+        names = "+".join(one.name for one, flag in zip(slices, flags, strict=True) if flag[row])
+        assert atom == f"{names}/{lang[row]}" + ("" if kept[row] else "/dropped")
+    assert len(set(atoms.table["doc_id"].to_pylist())) == atoms.table.num_rows
+    assert (
+        sum(atoms.tokens_by_atom("train").values()) + sum(atoms.tokens_by_atom("heldout").values())
+        == pc.sum(atoms.table["tokens"]).as_py()
+    )
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("no_such_column = 1", "not SQL"),
+        ("text_bytes", "not a condition"),
+        ("source = 'none'", "empty slice"),
+        ("((", "not SQL"),
+    ],
+)
+def test_a_wrong_predicate_names_its_slice(workspace: Path, where: str, expected: str) -> None:
+    with pytest.raises(ConfigError, match=expected) as caught:
+        partition(str(workspace), (Slice("mine", where),))
+    assert "slice 'mine'" in caught.value.message
+
+
+def test_a_run_reads_chunks_of_the_shards_and_never_what_is_held_out(workspace: Path, design_file: Path) -> None:
+    design, atoms = open_design(workspace, design_file)
+    full = design.cells[0].mixture
+    stream = token_stream(str(workspace), atoms, (full, full), "0/0", "none", 400, 16)
+    rows = stream.slots_tokens(0, 400)
+    assert np.array_equal(rows[37:120], stream.slots_tokens(37, 120))
+    for index in (0, 7, 399):
+        atom = stream.slots.names[stream.slots.atom[index]]
+        documents = train_documents(atoms, full)[atom]
+        pieces = [
+            document_tokens(str(workspace), atoms.shards[shard], row)
+            for shard, row in zip(documents["shard"].to_pylist(), documents["shard_row"].to_pylist(), strict=True)
+        ]
+        joined = np.concatenate(pieces)
+        start = int(stream.chunks[atom][stream.slots.position[index] % len(stream.chunks[atom])]) * 16
+        assert np.array_equal(rows[index], np.take(joined, np.arange(start, start + 17), mode="wrap"))
+    held = set(atoms.table.filter(pc.equal(atoms.table["split"], "heldout"))["component"].to_pylist())
+    used = {c for documents in train_documents(atoms, full).values() for c in documents["component"].to_pylist()}
+    assert not held & used
+
+
+def test_pools_restrict_components_and_small_atoms_are_read_again(workspace: Path, design_file: Path) -> None:
+    _, atoms = open_design(workspace, design_file)
+    tokens = atoms.tokens_by_atom()
+    atom = max(tokens, key=lambda name: (tokens[name], name))
+    whole, part = normalised({atom: 1.0}), normalised({atom: 1.0}, {atom: 0.3})
+    components = [set(train_documents(atoms, m)[atom]["component"].to_pylist()) for m in (whole, part)]
+    assert components[1] < components[0]
+    stream = token_stream(str(workspace), atoms, (part, part), "0/0", "none", 3000, 16)
+    drawn = stream.drawn()[atom]
+    assert drawn["tokens"] == 48_000
+    assert drawn["epochs"] == pytest.approx(48_000 / drawn["pool_tokens"])
+    if drawn["epochs"] > 1:
+        count = len(stream.chunks[atom])
+        assert np.array_equal(stream.slots_tokens(0, 1), stream.slots_tokens(count, count + 1))
+
+
+def test_heldout_sets_have_a_budget_exact_bytes_and_no_copies(workspace: Path, design_file: Path) -> None:
+    _, atoms = open_design(workspace, design_file)
+    lengths = token_byte_lengths(str(workspace))
+    for heldout in heldout_sets(str(workspace), atoms, ("lines", "pages"), 600):
+        assert len(heldout.ids) < 600 + MAX_DOCUMENT_TOKENS
+        for row, size in enumerate(heldout.n_bytes):
+            ids = heldout.ids[heldout.offsets[row] : heldout.offsets[row + 1]]
+            assert size == lengths[ids].sum()
+            assert 0 not in ids
+    everything = heldout_set(str(workspace), atoms, "lines", "unfiltered", 10**9)
+    kept = heldout_set(str(workspace), atoms, "lines", "kept", 10**9)
+    assert set(kept.doc_id) < set(everything.doc_id)
+    assert len(set(zip(everything.component, everything.n_bytes, strict=True))) >= len(everything.doc_id) * 0.9
+
+
+def test_the_design_has_its_cells_families_and_populations(workspace: Path, design_file: Path) -> None:
+    design, _ = open_design(workspace, design_file)
+    roles = {cell.name: cell.role for cell in design.cells}
+    assert roles == {
+        "full": "base", "without_lines": "treatment", "without_notes": "treatment", "sham": "null", "shuffle": "positive",
+        "near_duplicate_base": "base", "near_duplicate_swap": "treatment", "quality_reject_swap": "treatment",
+    }  # fmt: skip
+    for contrast in design.contrasts:
+        assert (contrast.population == "unfiltered") == (contrast.family == "decisions")
+        assert contrast.fill in ("proportional", "named")
+        own = contrast.family == "own-slice"
+        assert not own or contrast.slice == contrast.target
+    swap = next(cell for cell in design.cells if cell.name == "near_duplicate_swap")
+    assert swap.baseline == "near_duplicate_base"
+    assert swap.mixture.pools
+
+
+def test_the_design_id_changes_with_any_literal_and_with_nothing_else(workspace: Path, design_file: Path) -> None:
+    same = altered(workspace, "same.yaml", ("name: tiny", "# a comment\nname: tiny"))
+    other = altered(workspace, "other.yaml", ("tokens: 8192", "tokens: 8208"))
+    ids = [open_design(workspace, path)[0].design_id for path in (design_file, same, other)]
+    assert ids[0] == ids[1] != ids[2]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("blocks: 2", "blocks: 2\nmax_runs: 5"), "more runs than the budget"),
+        (("max_epochs: 40", "max_epochs: 0.001"), "too often"),
+        (("min_duplicate_tokens: 50", "min_duplicate_tokens: 5000000"), "too few near-duplicates"),
+        (("min_pool_tokens: 200", "min_pool_tokens: 2000000000"), "no slice has enough rejects"),
+        (("source = 'notes'", "source IN ('notes', 'lines')"), "overlaps another slice"),
+        (("leave_out: [lines, notes]", "leave_out: [lins]"), "Did you mean 'lines'"),
+        (("slices:", "slicez:"), "Did you mean 'slices'"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_training(workspace: Path, change: tuple[str, str], expected: str) -> None:
+    path = altered(workspace, "refused.yaml", change)
+    with pytest.raises(ConfigError, match=expected):
+        make_plan(*open_design(workspace, path), 1)
+
+
+def test_the_shipped_design_is_valid() -> None:
+    spec = load_yaml_model("designs/demo.yaml", DesignSpec)
+    assert spec.blocks >= 5
+    assert set(spec.leave_out) <= set(spec.slices)
+
+
+@pytest.fixture(scope="module")
+def trained(workspace: Path, design_file: Path) -> Path:
+    design_plan(workspace, design_file)
+    train(workspace, design_file, 1)
+    run_effects(workspace)
+    return find_study(workspace, None)
+
+
+def test_a_study_fills_every_table(trained: Path, capsys: pytest.CaptureFixture) -> None:
+    for name in (
+        "slices",
+        "slice_atoms",
+        "cells",
+        "contrasts",
+        "mixture_weights",
+        "runs",
+        "effects",
+        "noise",
+        "power",
+        "controls",
+    ):
+        assert records.read_table(trained / f"{name}.parquet", name).num_rows, name
+    runs = records.read_table(trained / "runs.parquet", "runs")
+    assert runs.num_rows == 8 * 2 + 3 * 2
+    effects = records.read_table(trained / "effects.parquet", "effects").to_pylist()
+    assert len(effects) == len(contrasts_of(trained))
+    for row in effects:
+        assert row["verdict"] in ("helps", "hurts", "negligible", "undetermined")
+        values = [row[name] for name in ("estimate", "se", "lo", "hi", "p", "q")]
+        if row["metric"] == "choice_margin":
+            assert row["estimate"] is None
+            assert "only 0 blocks" in row["reason"]
+        else:
+            assert all(value is not None and math.isfinite(value) for value in values)
+            assert row["lo"] <= row["estimate"] <= row["hi"]
+
+
+def test_shares_of_the_mixtures_add_up(trained: Path) -> None:
+    weights = records.read_table(trained / "mixture_weights.parquet", "mixture_weights")
+    sums = weights.group_by("cell").aggregate([("weight", "sum"), ("drawn_tokens", "sum")])
+    assert np.allclose(sums["weight_sum"].to_numpy(), 1)
+    assert set(sums["drawn_tokens_sum"].to_pylist()) == {8192}
+
+
+def test_own_slices_are_missed_by_the_exact_ngram(trained: Path) -> None:
+    effects = records.read_table(trained / "effects.parquet", "effects")
+    own = effects.filter(pc.and_(pc.equal(effects["method"], "ngram"), pc.equal(effects["family"], "own-slice")))
+    assert own.num_rows == 2
+    assert all(value > 0 for value in own["estimate"].to_pylist())
+    assert set(own["fill"].to_pylist()) == {"none"}
+
+
+def test_a_second_training_repeats_nothing(trained: Path, workspace: Path, design_file: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in trained.rglob("run.json")}
+    train(workspace, design_file, 1)
+    assert {path: path.stat().st_mtime_ns for path in trained.rglob("run.json")} == before
+
+
+def test_effects_speak_json_and_a_missing_study_is_named(
+    trained: Path, workspace: Path, capsys: pytest.CaptureFixture
+) -> None:
+    capsys.readouterr()
+    run_effects(workspace, trained.name, as_json=True)
+    tables = json.loads(capsys.readouterr().out)
+    assert set(tables) == {"effects", "noise", "power", "controls"}
+    with pytest.raises(InputError, match="no such study"):
+        run_effects(workspace, "0123456789ab")
+
+
+def test_records_refuse_wrong_tables(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="wrong columns"):
+        records.write_table(tmp_path / "x.parquet", pa.table({"a": [1]}), "curves")
+    with pytest.raises(InputError, match="no such table"):
+        records.read_table(tmp_path / "none.parquet", "curves")
