@@ -11,7 +11,7 @@ from analysis.commands import contrasts_of
 from analysis.designs import Contrast
 from analysis.effects import Study, dilution, learning_slope, load_study, measure
 from analysis.noise import measured_sd, noise_rows, power_rows
-from analysis.verdicts import control_rows, judge, void_reason
+from analysis.verdicts import adequacy_row, control_rows, judge, void_reason
 from pipelines.contracts.errors import InputError, message
 
 
@@ -37,7 +37,8 @@ def run_effects(workspace: Path, design_id: str | None = None, *, as_json: bool 
     power = power_rows(
         contrasts, spec["blocks"], spec["prior_sd_bpb"], "measured", body["design_id"], measured_sd(retrained)
     )
-    controls = control_rows(retrained, body["design_id"])
+    adequacy = adequacy_row(study, targets, spec["blocks"], body["design_id"])
+    controls = [*control_rows(retrained, body["design_id"]), *([adequacy] if adequacy else [])]
     tables = {"effects": effects, "noise": noise, "power": power, "controls": controls}
     records.write_table(study_folder / "runs.parquet", study.runs, "runs")
     for name, rows in tables.items():

@@ -55,18 +55,14 @@ def measure(proxy: Proxy, dtype: str, seconds: float) -> dict[str, float]:
 
 def main() -> int:
     """Print the table; exit 1 if the reference shape in fp32 misses the bar."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=4.0, help="CPU seconds per measurement")
     parser.add_argument("--json", type=Path, help="also write the numbers here")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     print(f"{machine('cpu')}, torch {torch.__version__}, 1 thread, compiled")
-    print(
-        f"{'proxy':<10} {'type':<9} {'params M':>8} {'tokens/CPU-s':>13} {'GFLOP/s':>8} {'GEMM':>6} {'share':>6}"
-    )
+    print(f"{'proxy':<10} {'type':<9} {'params M':>8} {'tokens/CPU-s':>13} {'GFLOP/s':>8} {'GEMM':>6} {'share':>6}")
     results = {}
     for name, proxy in PROXIES.items():
         for dtype in ("float32", "bfloat16"):

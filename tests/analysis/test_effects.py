@@ -1,0 +1,146 @@
+"""Estimates and verdicts from hand-made scores: signs, missing runs, controls."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis import records
+from analysis.designs import Contrast
+from analysis.effects import Study, dilution, learning_slope, measure
+from analysis.effects_command import format_effects
+from analysis.noise import measured_sd, noise_rows, power_rows
+from analysis.verdicts import adequacy_row, control_rows, judge, void_reason
+
+TARGETS = ("a", "b", "c", "d")
+SPEC = {"tokens": 1000, "blocks": 5}
+
+
+def contrast(cell: str, target: str, family: str, **changes: object) -> Contrast:
+    values = {
+        "name": f"{cell} on {target}", "family": family, "slice": cell.removeprefix("without_"), "target": target,
+        "population": "kept", "metric": "bpb", "fill": "proportional", "treatment": cell, "baseline": "full",
+        "delta": 0.05, "expected_sign": 0, "meaning": "",
+    }  # fmt: skip
+    return Contrast(**{**values, **changes})
+
+
+def study(effects: dict[str, float], sd: float = 0.004, metric: str = "bpb", missing: tuple = ()) -> Study:
+    rng = np.random.default_rng(0)
+    values = {}
+    for block in range(5):
+        for target in TARGETS:
+            base = 3 + rng.normal(0, 0.05)
+            values["full", block, metric, target, "kept"] = base
+            for cell, effect in effects.items():
+                if (cell, block) not in missing:
+                    values[cell, block, metric, target, "kept"] = base + effect + rng.normal(0, sd)
+    return Study(records.RUNS.empty_table(), values, {})
+
+
+def judged(found: Study, cell: str, family: str, **changes: object) -> list[dict]:
+    return judge(measure(found, [contrast(cell, t, family, **changes) for t in TARGETS], 5, "d"))
+
+
+@pytest.mark.parametrize(
+    ("cell", "family", "effect", "verdict"),
+    [
+        ("without_x", "cross-slice", 0.2, "helps"),
+        ("without_x", "cross-slice", -0.2, "hurts"),
+        ("swap", "decisions", 0.2, "helps"),
+        ("swap", "decisions", -0.2, "hurts"),
+        ("shuffle", "controls", 0.2, "hurts"),
+        ("without_x", "cross-slice", 0.0, "negligible"),
+    ],
+)
+def test_verdicts_follow_the_sign_and_the_family(cell: str, family: str, effect: float, verdict: str) -> None:
+    rows = judged(study({cell: effect}), cell, family)
+    assert {row["verdict"] for row in rows} == {verdict}
+    for row in rows:
+        assert row["estimate"] == pytest.approx(effect, abs=0.01)
+        assert row["lo"] < row["estimate"] < row["hi"]
+
+
+def test_noise_that_hides_everything_is_undetermined() -> None:
+    rows = judged(study({"without_x": 0.05}, sd=0.5), "without_x", "cross-slice")
+    assert "undetermined" in {row["verdict"] for row in rows}
+
+
+def test_a_margin_is_better_when_it_is_higher() -> None:
+    rows = judged(study({"without_x": -0.2}, metric="choice_margin"), "without_x", "downstream", metric="choice_margin")
+    assert {row["verdict"] for row in rows} == {"helps"}
+
+
+def test_missing_runs_are_rows_with_a_reason_and_never_nan() -> None:
+    gone = tuple(("without_x", block) for block in range(4))
+    rows = judged(study({"without_x": 0.2}, missing=gone), "without_x", "cross-slice")
+    assert [row["n_blocks"] for row in rows] == [1] * 4
+    assert all("only 1 blocks" in row["reason"] for row in rows)
+    assert {row["verdict"] for row in rows} == {"undetermined"}
+    table = records.from_rows(rows, "effects")
+    assert table["estimate"].null_count == 4
+    three = judged(study({"without_x": 0.2}, missing=gone[:2]), "without_x", "cross-slice")
+    assert {(row["n_blocks"], row["verdict"]) for row in three} == {(3, "helps")}
+
+
+def test_removal_of_a_slice_from_its_own_target_is_by_construction() -> None:
+    rows = judged(study({"without_a": 0.5}), "without_a", "own-slice")
+    assert all(row["reason"].startswith("by construction") for row in rows)
+
+
+def controls(sham: float, shuffle: float) -> list[dict]:
+    found = study({"sham": sham, "shuffle": shuffle})
+    contrasts = [contrast(cell, t, "controls") for cell in ("sham", "shuffle") for t in TARGETS]
+    return control_rows(judge(measure(found, contrasts, 5, "d")), "d")
+
+
+def test_sound_controls_pass() -> None:
+    rows = controls(0.0, 0.1)
+    assert [row["passed"] for row in rows] == [True, True]
+    assert void_reason(rows) is None
+
+
+@pytest.mark.parametrize(
+    ("sham", "shuffle", "culprit"), [(0.2, 0.1, "sham"), (0.0, 0.0, "shuffle"), (0.0, -0.1, "shuffle")]
+)
+def test_a_failed_control_voids_the_study_on_the_first_line(sham: float, shuffle: float, culprit: str) -> None:
+    rows = controls(sham, shuffle)
+    assert culprit in void_reason(rows)
+    text = format_effects([], rows, [], SPEC)
+    assert text.splitlines()[0].startswith("THE STUDY IS VOID")
+
+
+def test_a_weak_proxy_is_told_but_voids_nothing() -> None:
+    found = study({"ngram_full": -0.3})
+    row = adequacy_row(found, TARGETS, 5, "d")
+    assert row is not None
+    assert not row["passed"]
+    assert row["estimate"] == pytest.approx(0.3, abs=0.01)
+    assert void_reason([row]) is None
+    strong = adequacy_row(study({"ngram_full": 0.3}), TARGETS, 5, "d")
+    assert strong is not None
+    assert strong["passed"]
+    assert adequacy_row(study({}), TARGETS, 5, "d") is None
+
+
+def test_dilution_is_the_slope_times_the_change_of_share() -> None:
+    found = Study(records.RUNS.empty_table(), {}, {("full", 0, "a"): [(100, 4.0), (200, 3.5), (400, 3.2)]})
+    slope = learning_slope(found, "a", 5)
+    assert slope == pytest.approx(-0.3 / np.log(2))
+    assert dilution(slope, 0.2, 0.25) == pytest.approx(slope * np.log(1.25))
+    assert dilution(slope, 0.2, 0.0) is None
+    assert learning_slope(found, "b", 5) is None
+
+
+def test_noise_and_power_are_measured() -> None:
+    found = study({"sham": 0.0}, sd=0.01)
+    rows = noise_rows(found, TARGETS, 5, "d")
+    assert all(0.002 < row["sd_paired"] < 0.03 for row in rows)
+    assert all(row["rho"] > 0.8 for row in rows)
+    effects = judged(found, "sham", "controls")
+    sd = measured_sd(effects)
+    assert sd["controls"] == pytest.approx(0.01, rel=0.6)
+    contrasts = [contrast("sham", t, "controls") for t in TARGETS]
+    power = power_rows(contrasts, 5, 0.02, "measured", "d", sd)
+    assert power[0]["mde"] < power[0]["mde_worst_case"]
+    assert power[0]["sd"] == sd["controls"]
