@@ -1,162 +1,54 @@
-#!/usr/bin/env python
-"""Make the pages of docs/reference from the code: `python docs/generate.py`. A test compares them."""
+"""Write the reference pages from the code: `python docs/generate.py`. A test compares them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-_HEAD = "<!-- Made by docs/generate.py from the code. Do not edit: change the code and run it again. -->\n\n"
-
-
-def _cell(text: object) -> str:
-    return " ".join(str(text).split()).replace("|", "\\|")
-
-
-def _table(head: list[str], rows: list[list[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(_cell(cell) for cell in line)} |\n" for line in lines) + "\n"
-
-
-def all_tables() -> dict[str, pa.Schema]:
-    """Return every table of curation and of studies by name."""
-    from analysis import records
-    from pipelines.contracts import schemas
-
-    curation = {**schemas.TABLES, "signatures": schemas.signatures(112), "tokens": schemas.tokens(4096)}
-    return {**curation, **records.TABLES}
+from analysis.records import TABLES as STUDY_TABLES  # noqa: E402
+from pipelines.contracts import schemas  # noqa: E402
+from pipelines.ops.profiles import PROFILES  # noqa: E402
 
 
 def tables_page() -> str:
-    """Describe every column of every table."""
-    text = "# Tables\n\nA workspace holds these tables. A column may be null only where the page says so. The length of\n"
-    text += "`signature` and the type of `input_ids` depend on the recipe; the defaults are shown.\n\n"
-    for name, schema in all_tables().items():
-        rows = []
-        for column in schema:
-            meta = column.metadata
-            null = "yes" if column.nullable else ""
-            rows.append([f"`{column.name}`", f"`{column.type}`", meta[b"unit"].decode(), null, meta[b"doc"].decode()])
-        text += f"## {name}\n\n{schema.metadata[b'doc'].decode()}\n\n"
-        text += _table(["column", "type", "unit", "null", "meaning"], rows)
-    return text
+    """Describe every table and column."""
+    tokens, signatures = schemas.tokens(4096), schemas.signatures(112)
+    groups = {
+        "Curation": [*schemas.TABLES.values(), signatures, tokens],
+        "Studies": list(STUDY_TABLES.values()),
+    }
+    lines = ["# Tables", "", "Made by `python docs/generate.py` from the schemas.", ""]
+    for title, group in groups.items():
+        lines += [f"## {title}", ""]
+        for schema in group:
+            lines += [f"### {schema.metadata[b'table'].decode()}", "", schema.metadata[b"doc"].decode(), ""]
+            lines += ["| column | type | unit | meaning |", "|---|---|---|---|"]
+            for column in schema:
+                unit, doc = (column.metadata[key].decode() for key in (b"unit", b"doc"))
+                lines.append(f"| {column.name} | {column.type} | {unit} | {doc} |")
+            lines.append("")
+    return "\n".join(lines)
 
 
 def rules_page() -> str:
-    """Describe every signal and every rule of every profile."""
-    from pipelines.contracts.schemas import SIGNALS
-    from pipelines.ops.profiles import PROFILES
-
-    text = "# Signals and rules\n\nA signal is measured on every document. A rule is a bound on one signal.\n"
-    text += "`min` and `max` pass when reached; `above` and `below` do not.\n\n## Signals\n\n"
-    rows = [[f"`{c.name}`", c.metadata[b"unit"].decode(), c.metadata[b"doc"].decode()] for c in list(SIGNALS)[2:]]
-    text += _table(["signal", "unit", "meaning"], rows)
+    """Describe every signal, and every rule of every profile."""
+    lines = ["# Signals and rules", "", "Made by `python docs/generate.py`.", "", "## Signals", ""]
+    lines += ["| signal | unit | meaning |", "|---|---|---|"]
+    lines += [f"| {name} | {unit} | {doc} |" for name, (unit, doc) in schemas.QUALITY_SIGNALS.items()]
     for profile, rules in PROFILES.items():
-        text += f"## Profile `{profile}`\n\n"
-        body = []
+        lines += ["", f"## {profile}", "", "| rule | signal | bound |", "|---|---|---|"]
         for name, rule in rules.items():
-            bounds = rule.model_dump(exclude_defaults=True, exclude={"signal"})
-            body.append([f"`{name}`", f"`{rule.signal}`", ", ".join(f"{k} {v:g}" for k, v in bounds.items())])
-        text += _table(["rule", "signal", "passes"], body)
-    return text
+            signs = (("≥", rule.min), ("≤", rule.max), (">", rule.above), ("<", rule.below))
+            bound = " and ".join(f"{sign} {value:g}" for sign, value in signs if value is not None)
+            lines.append(f"| {name} | {rule.signal} | {bound} |")
+    return "\n".join([*lines, ""])
 
 
-def commands() -> Iterator[tuple[str, Any]]:
-    """Yield every command with its full name."""
-    import typer
-
-    import beam_runner
-
-    def walk(name: str, command: Any) -> Iterator[tuple[str, Any]]:
-        if hasattr(command, "commands"):
-            for child in command.commands.values():
-                yield from walk(f"{name} {child.name}", child)
-        else:
-            yield name, command
-
-    yield from walk("mixtrace", typer.main.get_command(beam_runner.app))
-
-
-def cli_page() -> str:
-    """Describe every command, argument and flag."""
-    text = "# Commands\n\n`mixtrace` after installation, `python beam_runner.py` in a checkout. Exit codes: 0 done, 1 failed,\n"
-    text += "2 wrong recipe, flag or input, 3 too many bad records, 130 stopped. Unknown flags are errors.\n\n"
-    for name, command in commands():
-        rows = []
-        for parameter in command.params:
-            shown = " ".join([*parameter.opts, *parameter.secondary_opts])
-            is_argument = parameter.param_type_name == "argument"
-            label = parameter.name.upper() if is_argument else shown
-            rows.append([f"`{label}`", "yes" if parameter.required else "", getattr(parameter, "help", "") or ""])
-        text += f"## {name}\n\n{(command.help or '').strip()}\n\n"
-        text += _table(["argument or flag", "required", "meaning"], rows)
-        if command.epilog:
-            text += command.epilog.strip() + "\n\n"
-    return text
-
-
-def recipe_page() -> str:
-    """Describe every key of a recipe."""
-    from pipelines.contracts.recipe import Recipe
-
-    schema = Recipe.model_json_schema()
-    text = "# Recipe\n\nA YAML 1.2 file. Unknown keys are errors. Paths are relative to the recipe file.\n\n"
-    for name, body in [("Recipe", schema), *sorted(schema["$defs"].items())]:
-        text += f"## {name}\n\n{_docstring(body.get('description', ''))}\n\n"
-        required = body.get("required", [])
-        rows = []
-        for key, spec in body["properties"].items():
-            default = "" if key in required else f"`{spec.get('default', '{}')}`"
-            rows.append([f"`{key}`", _type(spec), "required" if key in required else default])
-        text += _table(["key", "type", "default"], rows)
-    return text
-
-
-def _docstring(text: str) -> str:
-    """Turn the attributes of a Google docstring into a list."""
-    head, _, attributes = text.partition("Attributes:")
-    lines = attributes.splitlines()
-    body = ""
-    for line in filter(str.strip, lines):
-        deep = len(line) - len(line.lstrip()) > 4
-        body += f" {line.strip()}" if deep else f"\n- {line.strip()}"
-    return head.strip() + (f"\n{body}" if body else "")
-
-
-def _type(spec: dict[str, Any]) -> str:
-    if "$ref" in spec:
-        return spec["$ref"].rsplit("/", 1)[1]
-    if "anyOf" in spec:
-        return " or ".join(_type(one) for one in spec["anyOf"])
-    if "enum" in spec or "const" in spec:
-        return ", ".join(f"`{value}`" for value in spec.get("enum", [spec.get("const")]))
-    if spec.get("type") == "array":
-        return f"list of {_type(spec.get('items', {}))}"
-    if isinstance(spec.get("additionalProperties"), dict):
-        return f"mapping of {_type(spec['additionalProperties'])}"
-    names = {"minimum": "≥", "maximum": "≤", "exclusiveMinimum": ">", "exclusiveMaximum": "<"}
-    bounds = [f"{sign} {spec[key]:g}" for key, sign in names.items() if key in spec]
-    return " ".join([spec.get("type", "any"), *bounds])
-
-
-def pages() -> dict[str, str]:
-    """Return every generated page by file name."""
-    made = {
-        "tables.md": tables_page(),
-        "signals-and-rules.md": rules_page(),
-        "cli.md": cli_page(),
-        "recipe.md": recipe_page(),
-    }
-    return {name: _HEAD + text.rstrip() + "\n" for name, text in made.items()}
-
+PAGES = {"tables.md": tables_page, "signals-and-rules.md": rules_page}
 
 if __name__ == "__main__":
-    for file_name, page in pages().items():
-        (ROOT / "docs" / "reference" / file_name).write_text(page, "utf-8")
+    for file, make in PAGES.items():
+        (ROOT / "docs" / "reference" / file).write_text(make(), "utf-8")
