@@ -18,6 +18,7 @@ from analysis import records
 from analysis.designs import Contrast
 from analysis.statistics.equivalence import tost_p
 from analysis.statistics.moderated_t import moderated_paired_t
+from pipelines.contracts.errors import InputError, message
 
 _MIN_BLOCKS = 2
 
@@ -55,7 +56,24 @@ def load_study(study: Path) -> Study:
         items = records.read_table(folder / "item_scores.parquet", "item_scores")
         for target, margin in mean_margins(items).items():
             values[cell, block, "choice_margin", target, "kept"] = margin
+    _check_numerics(study, rows)
     return Study(records.from_rows(rows, "runs"), values, curve)
+
+
+def _check_numerics(study: Path, runs: list[dict]) -> None:
+    """Refuse runs of one model that were computed differently (a study resumed on another machine).
+
+    Raises:
+        InputError: naming two of them.
+    """
+    first: dict[str, dict] = {}
+    for run in runs:
+        known = first.setdefault(run["model"], run)
+        kinds = [tuple(one[name] for name in ("device", "dtype", "compiled")) for one in (known, run)]
+        if kinds[0] != kinds[1]:
+            got = f"{known['run_id']} {kinds[0]} and {run['run_id']} {kinds[1]}"
+            raise InputError(message(str(study), "runs were not computed alike", got, "one device, number type and compilation",
+                                     "Delete the runs of one kind and train again."))  # fmt: skip
 
 
 def run_row(folder: Path) -> dict:

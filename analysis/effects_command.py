@@ -92,9 +92,9 @@ def format_effects(effects: list[dict], controls: list[dict], noise: list[dict],
         lines.append(f"THE STUDY IS VOID: {void}")
     for row in controls:
         mark = "passed" if row["passed"] else "FAILED"
-        lines.append(
-            f"control {row['control']:<8} {mark}: {row['estimate']:+.4f} [{row['lo']:+.4f}, {row['hi']:+.4f}] bpb; {row['detail']}"
-        )
+        known = row.get("estimate") is not None
+        size = f"{row['estimate']:+.4f} [{row['lo']:+.4f}, {row['hi']:+.4f}] bpb; " if known else ""
+        lines.append(f"control {row['control']:<8} {mark}: {size}{row['detail']}")
     if noise:
         sd = math.sqrt(sum(row["sd_between_seeds"] ** 2 for row in noise) / len(noise))
         lines.append(f"noise: sd over seeds {sd:.4f} bpb; at {spec['tokens']:,} tokens, {spec['blocks']} blocks")

@@ -232,9 +232,9 @@ CONTROLS = table(
         _DESIGN,
         field("control", _STRING, "sham, shuffle or adequacy"),
         field("passed", _BOOL, "whether the check holds"),
-        field("estimate", _FLOAT, "mean over targets of the control's effect", "bits per byte"),
-        field("lo", _FLOAT, "lower end of its 95 % interval", "bits per byte"),
-        field("hi", _FLOAT, "upper end of its 95 % interval", "bits per byte"),
+        field("estimate", _FLOAT, "mean over targets of the control's effect", "bits per byte", nullable=True),
+        field("lo", _FLOAT, "lower end of its 95 % interval", "bits per byte", nullable=True),
+        field("hi", _FLOAT, "upper end of its 95 % interval", "bits per byte", nullable=True),
         field("detail", _STRING, "what was found and what was expected"),
     ],
 )

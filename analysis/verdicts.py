@@ -79,6 +79,8 @@ def control_rows(effects: list[dict], design_id: str) -> list[dict]:
     for control in ("sham", "shuffle"):
         mine = [row for row in effects if row["slice"] == control and row.get("estimate") is not None]
         if not mine:
+            detail = "no run of it finished, so nothing is known about the study"
+            rows.append({"design_id": design_id, "control": control, "passed": False, "detail": detail})
             continue
         mean = float(np.mean([row["estimate"] for row in mine]))
         se = float(np.sqrt(np.mean([row["se"] ** 2 for row in mine])))
@@ -128,7 +130,7 @@ def adequacy_row(study: Study, targets: tuple[str, ...], blocks: int, design_id:
         return None
     mean, se = float(means.mean()), float(means.std(ddof=1) / math.sqrt(len(means)))
     half = float(stats.t.ppf(0.975, len(means) - 1)) * se
-    better = "beats" if mean < 0 else "does not beat"
+    better = "beats" if mean + half < 0 else "does not beat"
     detail = f"the proxy {better} the 3-gram of the same tokens; a proxy that loses is a weak model, and its effects are those of one"
     return {"design_id": design_id, "control": "adequacy", "passed": mean + half < 0, "estimate": mean, "lo": mean - half,
             "hi": mean + half, "detail": detail}  # fmt: skip
@@ -139,4 +141,9 @@ def void_reason(controls: list[dict]) -> str | None:
     failed = [row for row in controls if not row["passed"] and row["control"] in ("sham", "shuffle")]
     if not failed:
         return None
-    return "; ".join(f"{row['control']} failed ({row['detail']}; mean {row['estimate']:+.4f} bpb)" for row in failed)
+    return "; ".join(f"{row['control']} failed ({row['detail']}{_mean_of(row)})" for row in failed)
+
+
+def _mean_of(control: dict) -> str:
+    estimate = control.get("estimate")
+    return "" if estimate is None else f"; mean {estimate:+.4f} bpb"

@@ -14,7 +14,9 @@ from pathlib import Path
 from pipelines.contracts.errors import ConfigError, did_you_mean, message
 
 _OWN_FLAGS = ("--out", "--workers", "--engine", "--sample", "--dry-run", "--stall-timeout", "--help")
-CONF_FOLDER = Path("conf/runners")
+_PACKAGE = Path(__file__).parents[1]
+CONF_FOLDERS = (Path("conf/runners"), _PACKAGE.parent / "conf" / "runners", _PACKAGE / "conf" / "runners")
+"""Here, in a checkout, and in an installed wheel."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,7 @@ def load_engine(name: str) -> EngineConfig:
     Raises:
         ConfigError: if there is none, it is not what it should be, or a variable is not set.
     """
-    path = Path(name) if name.endswith(".toml") else CONF_FOLDER / f"{name}.toml"
-    if not path.is_file():
-        known = [p.stem for p in CONF_FOLDER.glob("*.toml")]
-        raise ConfigError(
-            message(f"--engine {name}", "no such engine file", str(path), "a file", did_you_mean(name, known))
-        )
+    path = _engine_file(name)
     try:
         body = tomllib.loads(path.read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
@@ -56,6 +53,17 @@ def load_engine(name: str) -> EngineConfig:
     flags = tuple(_expand(str(path), f) for key, value in body["flags"].items() for f in _flag(key, value))
     environment = {key: str(value) for key, value in body.get("environment", {}).items()}
     return EngineConfig(name, flags, environment, float(body.get("stall_timeout_s", 900)))
+
+
+def _engine_file(name: str) -> Path:
+    places = [Path(name)] if name.endswith(".toml") else [folder / f"{name}.toml" for folder in CONF_FOLDERS]
+    found = next((place for place in places if place.is_file()), None)
+    if found is None:
+        known = {path.stem for folder in CONF_FOLDERS for path in folder.glob("*.toml")}
+        raise ConfigError(
+            message(f"--engine {name}", "no such engine file", str(places[0]), "a file", did_you_mean(name, known))
+        )
+    return found
 
 
 def _expand(path: str, flag: str) -> str:

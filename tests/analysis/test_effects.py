@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from analysis import records
 from analysis.designs import Contrast
-from analysis.effects import Study, dilution, learning_slope, measure
+from analysis.effects import Study, dilution, learning_slope, load_study, measure
 from analysis.effects_command import format_effects
 from analysis.noise import measured_sd, noise_rows, power_rows
 from analysis.verdicts import adequacy_row, control_rows, judge, void_reason
+from pipelines.contracts.errors import InputError
 
 TARGETS = ("a", "b", "c", "d")
 SPEC = {"tokens": 1000, "blocks": 5}
@@ -108,6 +112,27 @@ def test_a_failed_control_voids_the_study_on_the_first_line(sham: float, shuffle
     assert culprit in void_reason(rows)
     text = format_effects([], rows, [], SPEC)
     assert text.splitlines()[0].startswith("THE STUDY IS VOID")
+
+
+def test_controls_that_never_finished_void_the_study() -> None:
+    rows = control_rows([], "d")
+    assert [row["passed"] for row in rows] == [False, False]
+    assert "no run of it finished" in void_reason(rows)
+    assert records.from_rows(rows, "controls")["estimate"].null_count == 2
+    assert "no run of it finished" in format_effects([], rows, [], SPEC)
+
+
+def test_runs_that_were_computed_differently_are_refused(tmp_path: Path) -> None:
+    for block, dtype in enumerate(("float32", "bfloat16")):
+        folder = tmp_path / "runs" / f"full-{block}"
+        folder.mkdir(parents=True)
+        body = dict.fromkeys(records.RUNS.names, 0) | {
+            "run_id": folder.name, "design_id": "d", "cell": "full", "block": block, "model": "llama", "proxy_id": "p",
+            "status": "diverged", "device": "cpu", "dtype": dtype, "compiled": True, "torch": "2",
+        }  # fmt: skip
+        (folder / "run.json").write_text(json.dumps(body))
+    with pytest.raises(InputError, match=r"full-0 .*float32.* and full-1 .*bfloat16"):
+        load_study(tmp_path)
 
 
 def test_a_weak_proxy_is_told_but_voids_nothing() -> None:

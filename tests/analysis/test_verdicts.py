@@ -130,9 +130,7 @@ def test_bits_per_byte_is_a_ratio_of_sums() -> None:
         {"run_id": "r", "target": "t", "population": "kept", "component": c, "nats": n, "tokens": 1, "bytes": b,
          "train_tokens": 8} for c, n, b in (("a", 3.0, 1), ("b", 5.0, 7))
     ]  # fmt: skip
-    assert bits_per_byte(records.from_rows(rows, "scores")) == {
-        ("t", "kept", 8): pytest.approx(8 / math.log(2) / 8)
-    }
+    assert bits_per_byte(records.from_rows(rows, "scores")) == {("t", "kept", 8): pytest.approx(8 / math.log(2) / 8)}
 
 
 def test_dilution_follows_the_learning_curve() -> None:
