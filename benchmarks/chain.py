@@ -36,7 +36,6 @@ PEER = (
     "regex",
 )
 RESULTS = Path("docs/reference/performance.md")
-START, END = "<!-- chain: start -->", "<!-- chain: end -->"
 
 
 def peer_python() -> Path:
@@ -137,7 +136,7 @@ def main() -> None:
         "",
         f"whole chain: {statistics.median(ratios):.1f} x datatrove, {speed:.1f} MB/s/core",
     ]
-    keep(lines)
+    keep_section("chain", lines)
     print("\n".join(lines))
 
 
@@ -150,17 +149,16 @@ def machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}, commit {commit or 'unknown'}"
 
 
-def keep(lines: list[str]) -> None:
-    """Put the results between the markers of the results page."""
-    text = (
-        RESULTS.read_text("utf-8")
-        if RESULTS.exists()
-        else f"# Performance\n\n## Whole chain\n\n`make bench`\n\n{START}\n{END}\n"
-    )
-    head, _, rest = text.partition(START)
-    _, _, tail = rest.partition(END)
+def keep_section(name: str, lines: list[str]) -> None:
+    """Put results between the markers of their section of the results page."""
+    start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
+    text = RESULTS.read_text("utf-8") if RESULTS.exists() else "# Performance\n"
+    if start not in text:
+        text += f"\n## {name.capitalize()}\n\n`python -m benchmarks.{name}`\n\n{start}\n{end}\n"
+    head, _, rest = text.partition(start)
+    _, _, tail = rest.partition(end)
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(head + "\n".join([START, *lines, END]) + tail, "utf-8")
+    RESULTS.write_text(head + "\n".join([start, *lines, end]) + tail, "utf-8")
 
 
 if __name__ == "__main__":
