@@ -155,9 +155,9 @@ class Tokenizer(StrictModel):
 
 
 class Shards(StrictModel):
-    """Token shards."""
+    """Token shards; a worker holds one of them twice while it sorts it, so the target bounds its memory."""
 
-    target_mb: Annotated[float, Field(gt=0)] = 256.0
+    target_mb: Annotated[float, Field(gt=0)] = 128.0
 
 
 class Limits(StrictModel):

@@ -25,17 +25,24 @@ def shard_path(verdict: str, source: str, split: str, index: int, count: int) ->
     return f"tokens/{verdict}/{source}/{split}/{split}-{index:05d}-of-{count:05d}.arrow"
 
 
-def write_shard(workspace: str, path: str, rows: pa.Table, schema: pa.Schema) -> OutputFile:
-    """Write a shard; batches have a fixed number of rows, so the same rows give the same bytes."""
-    table = rows.combine_chunks().cast(schema)
+def write_shard(workspace: str, path: str, rows: pa.Table, order: pa.Array, schema: pa.Schema) -> OutputFile:
+    """Write a shard; batches have a fixed number of rows, so the same rows give the same bytes.
+
+    Args:
+        workspace: root of the workspace.
+        path: file, relative to it.
+        rows: [rows] of the tokens table, in any order.
+        order: [rows] in which to write them; only one batch is copied at a time.
+        schema: schema of the table.
+    """
     with (
         storage.atomic_write(storage.join(workspace, path)) as file,
         pa.ipc.new_stream(file, schema.remove_metadata()) as writer,
     ):
-        for start in range(0, max(table.num_rows, 1), ROWS_PER_BATCH):
-            for batch in table.slice(start, ROWS_PER_BATCH).combine_chunks().to_batches():
+        for start in range(0, len(order), ROWS_PER_BATCH):
+            for batch in rows.take(order.slice(start, ROWS_PER_BATCH)).combine_chunks().to_batches():
                 writer.write_batch(batch)
-    return output_file(workspace, path, table.num_rows)
+    return output_file(workspace, path, rows.num_rows)
 
 
 def read_shard(workspace: str, path: str) -> pa.Table:

@@ -166,11 +166,11 @@ def assign_shards(batch: pa.Table, decisions: pa.Table, groups: dict[tuple[str, 
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
     """Sort the documents of one shard by id and write it."""
     schema = schemas.tokens(vocab_size(read_tokenizer(context.workspace)))
-    rows = unpack(payloads, schema)
-    rows = rows.take(pc.sort_indices(rows, sort_keys=[("doc_id", "ascending")]))
+    rows = unpack(payloads, schema).combine_chunks()  # one copy; the payloads are freed
+    order = pc.sort_indices(rows["doc_id"])
     group, index = ShardGroup(**task.payload["group"]), task.payload["index"]
     path = shard_path(group.verdict, group.source, group.split, index, group.count)
-    output = write_shard(context.workspace, path, rows, schema)
+    output = write_shard(context.workspace, path, rows, order, schema)
     tokens = int(pc.sum(pc.list_value_length(rows["input_ids"])).as_py() or 0)
     name = f"{group.verdict}/{group.source}/{group.split}"
     counts = {
@@ -189,7 +189,7 @@ def _literals(recipe: Recipe) -> object:
 
 STAGE = ShuffleStage(
     name="tokenize",
-    version=1,
+    version=2,
     upstream=("decide", "tokenizer"),
     scope="whole",
     literals=_literals,

@@ -190,6 +190,10 @@ def _write_shards(
             chosen["text_bytes"],
         ]
         table = pa.Table.from_arrays([*columns, pa.array(tokens, schema.field("input_ids").type)], schema=schema)
-        outputs.append(write_shard(str(folder), shard_path(verdict, source, split, 0, 1), table, schema))
+        outputs.append(
+            write_shard(
+                str(folder), shard_path(verdict, source, split, 0, 1), table, pa.array(range(table.num_rows)), schema
+            )
+        )
         counts.update({"documents": len(rows), "tokens": sum(map(len, tokens))})
     manifest.commit(str(folder), TaskManifest("tokenize", f"{part:05d}", "f", tuple(outputs), dict(counts)))
