@@ -19,6 +19,7 @@ import psutil
 
 from benchmarks.chain import keep_section, machine
 from benchmarks.corpus import demo_documents, library_documents
+from pipelines.stages import STAGES
 
 _INTERVAL_S = 0.2
 
@@ -74,19 +75,7 @@ def measure(recipe: Path, out: Path) -> dict[str, float]:
     watch = Watch(process)
     watch.stage = "ingest"
     watch.start()
-    order = [
-        "ingest",
-        "index",
-        "measure",
-        "match",
-        "components",
-        "resolve",
-        "decide",
-        "tokenizer",
-        "tokenize",
-        "card",
-        "verify",
-    ]
+    order = list(STAGES)
     assert process.stderr is not None
     for line in process.stderr:
         name = line.split(" ", 1)[0]
