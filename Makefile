@@ -5,7 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)-uv/bin/uv
 CORPORA := build/demo-corpora
-WORKSPACE := build/demo
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint bench test-engines requirements clean
@@ -29,11 +28,14 @@ $(VENV)/.dev: requirements/dev.txt $(UV)
 
 demo: $(VENV)/.run  ## fetch corpora, curate, train, report (minutes; see README for GB and time)
 	$(BIN)/python recipes/demo/fetch.py $(CORPORA)
-	$(BIN)/python beam_runner.py curate recipes/demo.yaml --out $(WORKSPACE)
-	$(BIN)/python beam_runner.py design plan $(WORKSPACE) designs/demo.yaml
-	$(BIN)/python beam_runner.py train $(WORKSPACE) designs/demo.yaml
-	$(BIN)/python beam_runner.py effects $(WORKSPACE)
-	$(BIN)/python beam_runner.py report build $(WORKSPACE)
+	cd $(CORPORA) && ls web/help-*.gz web/guide-*.gz web/anarchism-*.gz text/speeches >/dev/null 2>&1 || \
+	  $(CURDIR)/$(BIN)/python $(CURDIR)/recipes/demo/fetch.py . --plan pip
+	name=$$(cd $(CORPORA) && ls web/help-*.gz text/speeches >/dev/null 2>&1 && echo demo || echo demo-pip) && \
+	$(BIN)/python beam_runner.py curate recipes/$$name.yaml --out build/$$name && \
+	$(BIN)/python beam_runner.py design plan build/$$name designs/$$name.yaml && \
+	$(BIN)/python beam_runner.py train build/$$name designs/$$name.yaml && \
+	$(BIN)/python beam_runner.py effects build/$$name && \
+	$(BIN)/python beam_runner.py report build build/$$name
 
 test: $(VENV)/.dev  ## set up and pass all tests (under 20 minutes on 2 cores, cold)
 	tests/setup.sh

@@ -24,7 +24,9 @@ from analysis.plan import make_plan
 from analysis.slices import Slice, partition
 from pipelines.beam.curate import CurateOptions, run_curate
 from pipelines.contracts.errors import ConfigError, InputError
+from pipelines.contracts.recipe import load_recipe
 from pipelines.contracts.yaml_model import load_yaml_model
+from pipelines.ops.rules import recipe_rules
 from tests.data.awkward import make_corpus, write_recipe
 
 DESIGN = """
@@ -210,8 +212,10 @@ def test_what_cannot_work_is_refused_before_training(workspace: Path, change: tu
         make_plan(*open_design(workspace, path), 1)
 
 
-def test_the_shipped_design_is_valid() -> None:
-    spec = load_yaml_model("designs/demo.yaml", DesignSpec)
+@pytest.mark.parametrize("name", ["demo", "demo-pip"])
+def test_the_shipped_designs_and_recipes_are_valid(name: str) -> None:
+    recipe_rules(load_recipe(f"recipes/{name}.yaml"))
+    spec = load_yaml_model(f"designs/{name}.yaml", DesignSpec)
     assert spec.blocks >= 5
     assert set(spec.leave_out) <= set(spec.slices)
 
