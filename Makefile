@@ -52,7 +52,7 @@ test-engines: $(VENV)/.dev  ## byte equality on Prism, Flink and Spark (builds w
 	MIXTRACE_TEST_ENGINES=1 $(BIN)/python -m pytest tests/engines
 
 requirements: $(UV)  ## pin all requirements again, with hashes and without addresses
-	for set in "run --extra=analysis --extra=reports" "dev --extra=analysis --extra=reports --extra=dev" "curate"; do \
+	for set in "run --extra=analysis --extra=reports --extra=classifier" "dev --extra=analysis --extra=reports --extra=classifier --extra=dev" "curate"; do \
 	  set -- $$set; file=$$1; shift; \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --override requirements/overrides.txt "$$@" pyproject.toml --output-file requirements/$$file.txt || exit 1; \
