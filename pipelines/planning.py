@@ -14,9 +14,11 @@ from pipelines.contracts import ids, storage
 from pipelines.contracts.errors import InputError, message
 from pipelines.contracts.recipe import Recipe, Source
 from pipelines.contracts.tasks import Part, Piece, Plan
+from pipelines.cutting import cut_file, index_of
+from pipelines.readers.stream import is_compressed
 
 PLAN_FILE = "plan/plan.json"
-_COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+_READING = {"format", "fields", "defaults", "text", "csv", "encoding"}
 _COMPRESSION_RATIO = 4  # rough: only used to make parts of about equal work
 _MARK_BYTES = 1 << 16
 
@@ -41,6 +43,8 @@ def source_root(source: Source) -> str:
 def list_inputs(recipe: Recipe) -> list[InputFile]:
     """List the input files of a recipe, ordered by source name and the UTF-8 bytes of the relative path.
 
+    The indexes of multistream dumps are no input of their own, even if a glob matches them.
+
     Raises:
         InputError: if a pattern matches no file.
     """
@@ -57,7 +61,14 @@ def list_inputs(recipe: Recipe) -> list[InputFile]:
             for path in paths:
                 relative = path[len(root) :].lstrip("/")
                 found[source.name, relative] = InputFile(source.name, relative, *_size_and_mark(path))
-    return sorted(found.values(), key=_order)
+    indexes = {
+        (source.name, index_of(path))
+        for source in recipe.sources
+        if source.format == "mediawiki"
+        for name, path in found
+        if name == source.name
+    }
+    return sorted((file for key, file in found.items() if key not in indexes), key=_order)
 
 
 def _order(file: InputFile) -> tuple[str, bytes]:
@@ -75,25 +86,27 @@ def _size_and_mark(path: str) -> tuple[int, str]:
 
 
 def cut_parts(files: Iterable[InputFile], recipe: Recipe, first: int) -> list[Part]:
-    """Cut files into parts of about `part_mb`: big splittable files are cut, small files share a part."""
+    """Cut files into parts of about `part_mb`: big splittable files are cut, small files share a part.
+
+    Raises:
+        InputError: if the index of a multistream dump does not fit it.
+    """
     limit = int(recipe.part_mb * 1e6)
-    formats = {source.name: source.format for source in recipe.sources}
+    sources = {source.name: source for source in recipe.sources}
     groups: list[tuple[str, list[tuple[InputFile, Piece]]]] = []
     filled = limit
     for file in files:
-        weight = file.size * (_COMPRESSION_RATIO if file.path.endswith(_COMPRESSED) else 1)
-        splittable = formats[file.source] == "jsonl" and not file.path.endswith(_COMPRESSED)
-        if splittable and file.size > limit:
-            starts = list(range(0, file.size, limit))
-            for start in starts:
-                end = start + limit if start != starts[-1] else None
-                groups.append((file.source, [(file, Piece(file.path, start, end))]))
+        source = sources[file.source]
+        weight = file.size * (_COMPRESSION_RATIO if is_compressed(file.path) else 1)
+        pieces = cut_file(source, storage.join(source_root(source), file.path), file.path, file.size, limit)
+        if len(pieces) > 1:
+            groups += [(file.source, [(file, piece)]) for piece in pieces]
             filled = limit
             continue
         if not groups or groups[-1][0] != file.source or filled + weight > limit:
             groups.append((file.source, []))
             filled = 0
-        groups[-1][1].append((file, Piece(file.path, 0, None)))
+        groups[-1][1].append((file, pieces[0]))
         filled += weight
     return [
         Part(
@@ -150,7 +163,7 @@ def load_plan(recipe: Recipe, workspace: str) -> Plan:
 def _plan(recipe: Recipe, parts: list[Part], files: Iterable[InputFile]) -> Plan:
     """Make the plan; how a source is read enters the marks of its own parts only, so a new source redoes nothing."""
     roots = {source.name: source_root(source) for source in recipe.sources}
-    reading = {s.name: [s.format, s.fields.model_dump(mode="json")] for s in recipe.sources}
+    reading = {s.name: s.model_dump(mode="json", include=_READING) for s in recipe.sources}
     marked = (replace(part, mark=ids.fingerprint(part.mark, reading[part.source])) for part in parts)
     return Plan(tuple(marked), roots, sum(file.size for file in files))
 

@@ -270,14 +270,10 @@ def intervals(rows: Sequence[Row], category: str, value: str, title: str, axis_t
         y=y, x=alt.X(field=value, type="quantitative"), color=colour, tooltip=tooltip
     )
     zero = alt.Chart(alt.Data(values=[{"zero": 0}])).mark_rule(color="#9aa2ae", strokeDash=[4, 3])
-    return finish(
-        alt.layer(zero.encode(x=alt.X(field="zero", type="quantitative")), lines, points), 30 * len(order)
-    )
+    return finish(alt.layer(zero.encode(x=alt.X(field="zero", type="quantitative")), lines, points), 30 * len(order))
 
 
-def curves(
-    rows: Sequence[Row], x: str, y: str, line: str, colour: str, palette: dict[str, str], title: str
-) -> Spec:
+def curves(rows: Sequence[Row], x: str, y: str, line: str, colour: str, palette: dict[str, str], title: str) -> Spec:
     """Draw one line per run.
 
     Args:

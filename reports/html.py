@@ -43,12 +43,7 @@ def render(title: str, subtitle: str, pages: list[Page], theme: Spec) -> str:
     Returns:
         The text of a self-contained HTML file, the same for the same arguments.
     """
-    errors = [
-        block
-        for page in pages
-        for block in page.blocks
-        if isinstance(block, Banner) and block.level == "error"
-    ]
+    errors = [block for page in pages for block in page.blocks if isinstance(block, Banner) and block.level == "error"]
     specs = {
         f"chart-{block.name}-{i}": spec
         for page in pages
@@ -103,9 +98,7 @@ def render_block(block: Block) -> str:
 
 
 def _figure(block: Figure) -> str:
-    charts = "".join(
-        f'<div class="chart" id="chart-{block.name}-{i}"></div>' for i in range(len(block.charts))
-    )
+    charts = "".join(f'<div class="chart" id="chart-{block.name}-{i}"></div>' for i in range(len(block.charts)))
     return (
         f'<div class="card" id="{block.name}"><h3>{_text(block.title)}</h3><p class="caption">{_text(block.caption)}</p>'
         + (f'<div class="charts">{charts}</div>' if charts else "")
@@ -116,14 +109,10 @@ def _figure(block: Figure) -> str:
 
 def _table(block: Figure) -> str:
     head = "".join(f"<th{_class(c)}>{_text(c.label)}</th>" for c in block.columns)
-    body = "".join(
-        f"<tr>{''.join(_cell(c, row) for c in block.columns)}</tr>" for row in block.rows[: block.limit]
-    )
+    body = "".join(f"<tr>{''.join(_cell(c, row) for c in block.columns)}</tr>" for row in block.rows[: block.limit])
     hidden = len(block.rows) - block.limit
     more = f'<p class="empty">{hidden:,} more rows in the snapshot.</p>' if hidden > 0 else ""
-    return (
-        f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}'
-    )
+    return f'<div class="table"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>{more}'
 
 
 def _class(column: Column) -> str:

@@ -24,9 +24,7 @@ MAX_STORED_TEXT_BYTES = 200_000_000
 CURATION_TABLES = ("documents", "signals", "duplicates", "decisions", "dead_letters")
 
 
-def load_parquet(
-    con: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], files: list[Path]
-) -> None:
+def load_parquet(con: duckdb.DuckDBPyConnection, table: str, columns: dict[str, str], files: list[Path]) -> None:
     """Append the rows of Parquet files to a table, in the order of the files.
 
     Args:
@@ -52,12 +50,8 @@ def load_curation(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
             text = schema.get_field_index("text")
             schema = schema.set(text, schema.field(text).with_nullable(True))
             expressions = {} if stored else {"text": "NULL"}
-            held = (
-                "is stored here" if stored else "is null here (it stays in the Parquet files of documents/)"
-            )
-            note = (
-                f"The text {held}: a snapshot holds texts up to {MAX_STORED_TEXT_BYTES / 1e6:.0f} MB in all."
-            )
+            held = "is stored here" if stored else "is null here (it stays in the Parquet files of documents/)"
+            note = f"The text {held}: a snapshot holds texts up to {MAX_STORED_TEXT_BYTES / 1e6:.0f} MB in all."
         if name == "dead_letters":
             schema = schema.remove(schema.get_field_index("raw"))
             note = "The raw bytes stay in the Parquet files of dead_letters/."
@@ -94,9 +88,7 @@ def load_manifests(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None
             con.execute("INSERT INTO stage_counts VALUES (?, ?, ?, ?)", [order, stage, name, count])
     recipe = catalogue.recipe
     for position, source in enumerate(recipe.sources):
-        con.execute(
-            "INSERT INTO sources VALUES (?, ?, ?, ?)", [position, source.name, source.format, source.license]
-        )
+        con.execute("INSERT INTO sources VALUES (?, ?, ?, ?)", [position, source.name, source.format, source.license])
     for order, (name, rule) in enumerate(recipe_rules(recipe).items()):
         values = [order, name, rule.signal, rule.min, rule.max, rule.above, rule.below]
         lists = [None if v is None else list(v) for v in (rule.equals_any, rule.languages, rule.sources)]
@@ -108,9 +100,7 @@ def load_manifests(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None
         "recipe_id": recipe.recipe_id,
         "sample": f"{recipe.sample:g}",
         "near_duplicate_threshold": f"{near.threshold:g}" if near else "off",
-        "near_duplicate_search": f"{near.bands} bands of {near.rows}, word {near.ngram}-grams"
-        if near
-        else "off",
+        "near_duplicate_search": f"{near.bands} bands of {near.rows}, word {near.ngram}-grams" if near else "off",
         "vocab_size": str(recipe.tokenizer.vocab_size),
         "max_dead_letter_fraction": f"{recipe.limits.max_dead_letter_fraction:g}",
     }

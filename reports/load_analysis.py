@@ -50,9 +50,7 @@ def load_slice_documents(con: duckdb.DuckDBPyConnection) -> None:
     """
     import duckdb
 
-    for design_id, name, where in con.sql(
-        "SELECT design_id, slice, where_sql FROM slices ORDER BY rowid"
-    ).fetchall():
+    for design_id, name, where in con.sql("SELECT design_id, slice, where_sql FROM slices ORDER BY rowid").fetchall():
         try:
             con.execute(
                 "INSERT INTO slice_documents SELECT ?, ?, doc_id, part, row FROM document_view "

@@ -45,7 +45,10 @@ def open_read(path: str) -> IO[bytes]:
 
 
 def read_bytes(path: str) -> bytes:
-    """Read a whole file."""
+    """Read a whole file: on object stores by one request, so that a file which is being replaced is read whole."""
+    if not is_local(path):
+        fs, inner = filesystem(path)
+        return fs.cat_file(inner)
     with open_read(path) as file:
         return file.read()
 

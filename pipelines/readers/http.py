@@ -6,6 +6,7 @@ import re
 import zlib
 from dataclasses import dataclass
 
+import brotli
 import zstandard
 
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
@@ -121,8 +122,10 @@ def _decompress(body: bytes, encoding: str, limit: int) -> bytes:
         return _unzstd(body, limit)
     if body[:512].lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"<":
         return body
+    if encoding == "br":
+        return _unbrotli(body, limit)
     raise HttpError(
-        "content_encoding", f"unknown content encoding: got {encoding[:40]!r}; expected gzip, deflate or zstd"
+        "content_encoding", f"unknown content encoding: got {encoding[:40]!r}; expected gzip, deflate, br or zstd"
     )
 
 
@@ -151,3 +154,21 @@ def _unzstd(body: bytes, limit: int) -> bytes:
     if len(output) > limit:
         raise HttpError("too_large", f"decoded body too large: got more than {limit} bytes; expected at most that")
     return output
+
+
+def _unbrotli(body: bytes, limit: int) -> bytes:
+    decoder, output = brotli.Decompressor(), bytearray()
+    try:
+        output += decoder.process(body, output_buffer_limit=limit + 1)
+        while len(output) <= limit and not decoder.can_accept_more_data():
+            output += decoder.process(b"", output_buffer_limit=limit + 1 - len(output))
+    except brotli.error as error:
+        raise HttpError("content_encoding", f"broken compressed body: got {error}; expected a valid stream") from error
+    if len(output) > limit:
+        raise HttpError("too_large", f"decoded body too large: got more than {limit} bytes; expected at most that")
+    if not decoder.is_finished():
+        raise HttpError(
+            "content_encoding",
+            f"broken compressed body: got {len(body)} bytes; expected the end of the stream",
+        )
+    return bytes(output)

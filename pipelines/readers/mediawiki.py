@@ -1,6 +1,9 @@
-"""MediaWiki XML dumps, streamed page by page: memory is one page, whatever the size of the dump.
+"""MediaWiki XML dumps of any version, streamed page by page: memory is one page, whatever the size of the dump.
 
 Inside `<text>` every "<" is escaped, so the bytes `<page>` and `</page>` are markup wherever they occur.
+
+A bz2 multistream dump with its index beside it is read in pieces. Every stream of it (100 pages) then starts at a
+multiple of 2^24: its compressed offset times 2^24, so that the offsets of its pages do not depend on the pieces.
 """
 
 from __future__ import annotations
@@ -9,29 +12,92 @@ import re
 import urllib.parse
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from pipelines.readers.records import RAW_BYTES, BadRecord, Item, NonDocument, ReadOptions, Record, too_large
-from pipelines.readers.stream import ByteReader, broken_by
+from pipelines.readers.stream import ByteReader, broken_by, open_stream, read_members
+from pipelines.readers.transcode import open_text
 
 _START, _END = b"<page>", b"</page>"
 _HEAD_BYTES = 1 << 16
 _DECLARATION = re.compile(rb"<\?xml[^>]*encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"']")
 _BASE = re.compile(rb"<base>\s*([^<\s]+)\s*</base>")
-_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff", b"<\0", b"\0<")
+_NAMESPACE = re.compile(rb"<namespace\s+key=\"(-?\d+)\"[^>]*>([^<]+)</namespace>")
+_READABLE = ("utf-8", "utf8", "us-ascii", "ascii", "utf-16")  # UTF-16 was made UTF-8 before it came here
+_REDIRECT = re.compile(
+    r"\s*#\w+\s*:?\s*\[\["
+)  # dumps before version 0.4 have no <redirect>, and every language its word
+_STREAM_STEP = 1 << 24  # bz2 makes at most 2^15 bytes of one
 
 
-def read(stream: ByteReader, options: ReadOptions) -> Iterator[Item]:
-    """Read the pages of a dump.
+@dataclass(frozen=True)
+class _Site:
+    """What the head of a dump says.
+
+    Attributes:
+        base: address under which titles lie.
+        namespaces: number of every namespace by its name (dumps before version 0.6 have no `<ns>`).
+    """
+
+    base: str | None
+    namespaces: dict[str, str]
+
+
+class Streams:
+    """The streams of a multistream dump that lie in a piece, as one opened file.
+
+    Attributes:
+        bytes_read: bytes of the streams so far.
+        head: first bytes of the dump, with `<siteinfo>`.
+    """
+
+    def __init__(self, path: str, options: ReadOptions) -> None:
+        self.bytes_read = 0
+        self._path, self._options = path, options
+        self._done = False
+        self.head = open_stream(path).peek(_HEAD_BYTES)
+
+    def finished(self) -> bool:
+        """Say whether the reader has come to the end of the piece."""
+        return self._done
+
+    def after(self, item: Item) -> int:
+        """Return the place after an item of a stream."""
+        return item.offset + item.length
+
+    def streams(self) -> Iterator[ByteReader]:
+        """Yield every stream of the piece."""
+        for member, blocks in read_members(self._path, self._options.start, self._options.end or 0):
+            stream = ByteReader(blocks, member * _STREAM_STEP)
+            yield stream
+            self.bytes_read += stream.bytes_read
+        self._done = True
+
+
+def open_dump(path: str, options: ReadOptions) -> ByteReader | Streams:
+    """Open a dump, or the piece of a multistream dump."""
+    return open_text(path, options) if options.end is None else Streams(path, options)
+
+
+def read(opened: ByteReader | Streams, options: ReadOptions) -> Iterator[Item]:
+    """Read the pages of a dump or of a piece of it.
 
     Pages of namespace 0 with wikitext are records; redirects, other namespaces and content models are
-    non-documents, and so is everything between pages. A dump that is not UTF-8 is one bad record.
+    non-documents, and so is everything between pages. A dump that is neither UTF-8 nor UTF-16 is one bad record.
     """
-    head = stream.peek(_HEAD_BYTES)
+    if isinstance(opened, Streams):
+        for stream in opened.streams():
+            yield from _pages(stream, _site(opened.head), options)
+        return
+    head = opened.peek(_HEAD_BYTES)
     foreign = _foreign_encoding(head)
     if foreign:
-        yield from _refuse(stream, foreign)
-        return
-    base = _base_url(head)
+        yield from _refuse(opened, foreign)
+    else:
+        yield from _pages(opened, _site(head), options)
+
+
+def _pages(stream: ByteReader, site: _Site, options: ReadOptions) -> Iterator[Item]:
     while True:
         if stream.at_end():
             offset = stream.position
@@ -40,18 +106,16 @@ def read(stream: ByteReader, options: ReadOptions) -> Iterator[Item]:
                 return
             yield broken_by(fault, offset, 0, b"")
         elif stream.peek(len(_START)) == _START:
-            yield from _page(stream, base, options)
+            yield from _page(stream, site, options)
         else:
             yield _between(stream)
 
 
 def _foreign_encoding(head: bytes) -> str:
-    """Name the encoding of a dump if it is not UTF-8."""
-    if head[:2] in _UTF16_MARKS:
-        return "UTF-16"
+    """Name the encoding of a dump if it cannot be read."""
     declared = _DECLARATION.match(head.removeprefix(b"\xef\xbb\xbf"))
     name = declared[1].decode("ascii") if declared else "utf-8"
-    return "" if name.lower() in ("utf-8", "utf8", "us-ascii", "ascii") else name
+    return "" if name.lower() in _READABLE else name
 
 
 def _refuse(stream: ByteReader, encoding: str) -> Iterator[Item]:
@@ -59,7 +123,7 @@ def _refuse(stream: ByteReader, encoding: str) -> Iterator[Item]:
     while not stream.at_end() or fault is not None:
         offset = stream.position
         taken = stream.rest(RAW_BYTES)
-        text = f"encoding of the dump cannot be read: got {encoding}; expected UTF-8"
+        text = f"encoding of the dump cannot be read: got {encoding}; expected UTF-8 or UTF-16"
         if taken.length:
             yield BadRecord(offset, taken.length, "unsupported_encoding", text, taken.content)
         offset = stream.position
@@ -68,10 +132,12 @@ def _refuse(stream: ByteReader, encoding: str) -> Iterator[Item]:
             yield broken_by(fault, offset, 0, b"")
 
 
-def _base_url(head: bytes) -> str | None:
-    """Return the address under which titles lie, from `<siteinfo>` (`…/wiki/Main_Page` -> `…/wiki/`)."""
+def _site(head: bytes) -> _Site:
+    """Read `<siteinfo>`; titles lie beside the main page (`…/wiki/Main_Page` -> `…/wiki/`)."""
     found = _BASE.search(head)
-    return found[1].decode("utf-8", "replace").rpartition("/")[0] + "/" if found else None
+    base = found[1].decode("utf-8", "replace").rpartition("/")[0] + "/" if found else None
+    names = {name.decode("utf-8", "replace"): key.decode() for key, name in _NAMESPACE.findall(head)}
+    return _Site(base, names)
 
 
 def _between(stream: ByteReader) -> Item:
@@ -87,7 +153,7 @@ def _between(stream: ByteReader) -> Item:
     return NonDocument(offset, taken.length, "markup")
 
 
-def _page(stream: ByteReader, base: str | None, options: ReadOptions) -> Iterator[Item]:
+def _page(stream: ByteReader, site: _Site, options: ReadOptions) -> Iterator[Item]:
     """Read one page; a page that is cut short by the start of the next one is a bad record of its own."""
     offset = stream.position
     taken = stream.until(_END, options.max_record_bytes)
@@ -106,10 +172,10 @@ def _page(stream: ByteReader, base: str | None, options: ReadOptions) -> Iterato
         text = "page without an end: got the end of the file; expected </page>"
         yield BadRecord(offset + last, taken.length - last, "truncated", text, content[:RAW_BYTES])
     else:
-        yield _parse(offset + last, content, base)
+        yield _parse(offset + last, content, site)
 
 
-def _parse(offset: int, content: bytes, base: str | None) -> Item:
+def _parse(offset: int, content: bytes, site: _Site) -> Item:
     """Parse one page.
 
     The fragment has no DOCTYPE (one after the root's start is an error), so no entity can be defined or expanded.
@@ -120,33 +186,37 @@ def _parse(offset: int, content: bytes, base: str | None) -> Item:
     except ET.ParseError as error:
         text = f"page is no sound XML: got {error}; expected a <page> element"
         return BadRecord(offset, length, "broken_page", text, content[:RAW_BYTES])
-    namespace = (page.findtext("ns") or "0").strip()
-    if namespace != "0":
-        known = namespace.lstrip("-").isdecimal() and len(namespace) < 6
-        return NonDocument(offset, length, f"namespace:{namespace if known else 'unknown'}")
-    if page.find("redirect") is not None:
-        return NonDocument(offset, length, "redirect")
     revisions = page.findall("revision")
-    if not revisions:
+    title = (page.findtext("title") or "").strip()
+    kind = _kind_without_revision(page, title, site)
+    if kind is None and not revisions:
         text = "page has no text: got no <revision>; expected one"
         return BadRecord(offset, length, "missing_field", text, content[:RAW_BYTES])
-    revision = revisions[-1]  # a full-history dump lists them oldest first
-    model = (revision.findtext("model") or "wikitext").strip()
-    if model != "wikitext":
-        return NonDocument(offset, length, "content_model")
+    kind = kind or _kind_of_revision(revisions[-1])  # a full-history dump lists them oldest first
+    if kind is not None:
+        return NonDocument(offset, length, kind)
+    quoted = urllib.parse.quote(title.replace(" ", "_"), safe="/:@!$*(),;~")
+    url = site.base + quoted if site.base and title else None
+    body = (revisions[-1].findtext("text") or "").encode()
+    date = revisions[-1].findtext("timestamp")
+    return Record(offset, length, body, "wikitext", page.findtext("id"), url, date, "utf-8")
+
+
+def _kind_without_revision(page: ET.Element, title: str, site: _Site) -> str | None:
+    """Return the kind of a page that is no document by its namespace or because it redirects, else None."""
+    namespace = page.findtext("ns") or site.namespaces.get(title.partition(":")[0] if ":" in title else "", "0")
+    namespace = namespace.strip()
+    if namespace != "0":
+        known = namespace.lstrip("-").isdecimal() and len(namespace) < 6
+        return f"namespace:{namespace if known else 'unknown'}"
+    return "redirect" if page.find("redirect") is not None else None
+
+
+def _kind_of_revision(revision: ET.Element) -> str | None:
+    """Return the kind of a page whose newest revision is no document, else None."""
+    if (revision.findtext("model") or "wikitext").strip() != "wikitext":
+        return "content_model"
     body = revision.find("text")
     if body is None or body.get("deleted") is not None:
-        return NonDocument(offset, length, "deleted")
-    title = (page.findtext("title") or "").strip()
-    url = base + urllib.parse.quote(title.replace(" ", "_"), safe="/:@!$*(),;~") if base and title else None
-    text = body.text or ""
-    return Record(
-        offset,
-        length,
-        text.encode(),
-        "wikitext",
-        page.findtext("id"),
-        url,
-        revision.findtext("timestamp"),
-        "utf-8",
-    )
+        return "deleted"
+    return "redirect" if _REDIRECT.match(body.text or "") else None

@@ -1,6 +1,7 @@
 """What readers yield: records, non-documents and bad records, which tile the bytes of a file.
 
-Offsets and lengths are decompressed bytes. The items of a file follow each other without gap or overlap,
+Offsets and lengths are decompressed bytes (of UTF-16 files: of their text in UTF-8; Parquet and Arrow files
+are tiled by their rows, see `columnar`). The items of a file follow each other without gap or overlap,
 so their lengths sum exactly to the decompressed bytes of the file. Bytes that could not be decompressed
 have no decompressed length: they count with their *compressed* length, at the place where they lie, and
 the offsets after them go on from there (they stay unique, and the sum stays exact).
@@ -10,12 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal, Protocol
 
-from pipelines.contracts.recipe import Fields
-
-if TYPE_CHECKING:
-    from pipelines.readers.stream import ByteReader
+from pipelines.contracts.recipe import Csv, Fields, Source, Units
 
 RAW_BYTES = 1 << 16  # of a bad record that are kept
 
@@ -82,18 +80,45 @@ class ReadOptions:
 
     Attributes:
         max_record_bytes: longer records become bad records and are never held in memory.
-        fields: field mapping of JSON records.
-        start: first byte of the piece (uncompressed JSONL only).
-        end: end of the piece; None for "to the end of the file".
+        fields: field mapping of records that have fields.
+        text: what one document is in plain text.
+        csv: how CSV and TSV files are written.
+        encoding: declared encoding of plain text.
+        start: start of the piece: a byte of plain JSONL or lines, a compressed byte of a multistream dump, a
+            row group of Parquet, a record batch of Arrow.
+        end: end of the piece in the same unit; None for "to the end of the file".
     """
 
     max_record_bytes: int = 64_000_000
     fields: Fields = field(default_factory=Fields)
+    text: Units = field(default_factory=Units)
+    csv: Csv = field(default_factory=Csv)
+    encoding: str | None = None
     start: int = 0
     end: int | None = None
 
 
-Reader = Callable[["ByteReader", ReadOptions], Iterator[Item]]
+def read_options(source: Source, max_record_bytes: int, start: int = 0, end: int | None = None) -> ReadOptions:
+    """Return what the reader of a source needs to know."""
+    return ReadOptions(max_record_bytes, source.fields, source.text, source.csv, source.encoding, start, end)
+
+
+class Opened(Protocol):
+    """An input file, or a piece of one, opened for a reader."""
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes of the items so far, counted by whoever holds the bytes and not by the reader."""
+
+    def after(self, item: Item) -> int:
+        """Return the place after an item; items follow each other without gaps."""
+
+    def finished(self) -> bool:
+        """Say whether nothing is left in the file."""
+
+
+Reader = Callable[[Any, ReadOptions], Iterator[Item]]
+"""Takes what the format's opener gives: a `ByteReader` for all but the columnar formats."""
 
 
 def too_large(offset: int, length: int, limit: int, raw: bytes) -> BadRecord:

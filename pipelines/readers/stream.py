@@ -8,6 +8,7 @@ magic number, so that one broken member of a WARC file costs one record.
 from __future__ import annotations
 
 import bz2
+import itertools
 import lzma
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from isal import igzip_lib
 
 from pipelines.contracts import storage
 from pipelines.contracts.errors import StageError, message
-from pipelines.readers.records import RAW_BYTES, BadRecord
+from pipelines.readers.records import RAW_BYTES, BadRecord, Item
 
 _PLAIN_BLOCK_BYTES = 1 << 20
 _COMPRESSED_BLOCK_BYTES = 1 << 18
@@ -103,6 +104,11 @@ def _codec_of_magic(head: bytes) -> _Codec | None:
     return next((codec for codec in _CODECS if codec.magic.match(head)), None)
 
 
+def is_compressed(path: str) -> bool:
+    """Say whether the name of a file says that it is compressed."""
+    return _codec_of_name(path) is not None
+
+
 def read_blocks(path: str, start: int = 0) -> Iterator[bytes | Fault]:
     """Yield the decompressed bytes of a file in blocks, and its faults where they lie.
 
@@ -128,14 +134,44 @@ def read_blocks(path: str, start: int = 0) -> Iterator[bytes | Fault]:
             return
         file.seek(start)
         if codec:
-            yield from _decompress(file, codec)
+            yield from (block for _, block in _decompress(file, codec))
         else:
             while block := file.read(_PLAIN_BLOCK_BYTES):
                 yield block
 
 
-def _decompress(file: IO[bytes], codec: _Codec) -> Iterator[bytes | Fault]:
-    """Decompress member after member."""
+def read_members(path: str, start: int, end: int) -> Iterator[tuple[int, Iterator[bytes | Fault]]]:
+    """Yield the members of a compressed file that lie in [start, end): where each starts, and its blocks.
+
+    Args:
+        path: file or URL; the extension says how it is compressed.
+        start: compressed offset of a member.
+        end: compressed offset of another member, or the size of the file.
+    """
+    codec = _codec_of_name(path)
+    if codec is None:
+        raise StageError(message(path, "only compressed files have members", "no compression", "gz, zst, bz2 or xz"))
+    with storage.open_read(path) as file:
+        file.seek(start)
+        tagged = _decompress(_Window(file, end - start), codec)
+        for member, blocks in itertools.groupby(tagged, key=lambda pair: pair[0]):
+            yield start + member, (block for _, block in blocks)
+
+
+class _Window:
+    """The next `size` bytes of a file, as a file."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file, self._left = file, size
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(min(size, self._left))
+        self._left -= len(data)
+        return data
+
+
+def _decompress(file: IO[bytes] | _Window, codec: _Codec) -> Iterator[tuple[int, bytes | Fault]]:
+    """Decompress member after member; every block comes with the compressed offset at which its member starts."""
     base, data, at = 0, file.read(_COMPRESSED_BLOCK_BYTES), 0  # `data` starts at compressed offset `base`
     member: int | None = None  # compressed offset at which the current member starts
     decoder = None
@@ -161,11 +197,11 @@ def _decompress(file: IO[bytes], codec: _Codec) -> Iterator[bytes | Fault]:
                 f"damaged {codec.suffix} stream: got {error} at compressed byte {first}; expected a valid stream. "
                 "Compressed bytes that had to be skipped count as they are"
             )
-            yield Fault("damaged_compression", text, lost)
+            yield member, Fault("damaged_compression", text, lost)
             member = None
             continue
         if output:
-            yield output
+            yield member, output
         at += len(piece)
         if decoder.eof:
             at -= len(decoder.unused_data)
@@ -175,10 +211,10 @@ def _decompress(file: IO[bytes], codec: _Codec) -> Iterator[bytes | Fault]:
             f"truncated {codec.suffix} stream: got the end of the file at compressed byte {base}; "
             f"expected the end of the member that starts at {member}"
         )
-        yield Fault("truncated_compression", text, 0)
+        yield member, Fault("truncated_compression", text, 0)
 
 
-def _resynchronise(file: IO[bytes], codec: _Codec, base: int, data: bytes, at: int) -> tuple[int, bytes, int]:
+def _resynchronise(file: IO[bytes] | _Window, codec: _Codec, base: int, data: bytes, at: int) -> tuple[int, bytes, int]:
     """Find the next member after a fault; returns the new (base, data, at), at the end of the file if there is none."""
     while True:
         hit = codec.magic.search(data, at)
@@ -302,6 +338,19 @@ class ByteReader:
         self.until(mark, 0)
         self.origin = self.position
 
+    @property
+    def bytes_read(self) -> int:
+        """Bytes taken so far, those lost to faults included."""
+        return self.position - self.origin
+
+    def after(self, item: Item) -> int:
+        """Return the place after an item."""
+        return item.offset + item.length
+
+    def finished(self) -> bool:
+        """Say whether nothing is left in the file."""
+        return self.at_end() and self.next_segment() is None
+
     def at_end(self) -> bool:
         """Say whether the segment has no more bytes."""
         return not self._held() and not self._fill()
@@ -332,13 +381,6 @@ def broken_by(fault: Fault, offset: int, length: int, raw: bytes) -> BadRecord:
     return BadRecord(offset, length + fault.length, fault.error, fault.message, raw[:RAW_BYTES])
 
 
-def open_stream(path: str, start: int = 0) -> ByteReader:
-    """Open a file for a reader.
-
-    Args:
-        path: file or URL.
-        start: start of the reader's piece; the stream then starts one byte earlier, so that the reader can see
-            whether a line starts exactly there.
-    """
-    first = max(0, start - 1)
-    return ByteReader(read_blocks(path, first), first)
+def open_stream(path: str) -> ByteReader:
+    """Open a file of bytes for a reader."""
+    return ByteReader(read_blocks(path))

@@ -16,6 +16,7 @@ from pipelines.readers.stream import ByteReader, broken_by
 _HEADER_END = b"\r\n\r\n"
 _HEADER_BYTES = 1 << 16
 _NEXT_RECORD = b"\nWARC/1."
+_ARC_MARK = b"filedesc://"
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _UNTYPED = ("", "application/octet-stream", "application/unknown", "unknown/unknown")
 _SNIFF_BYTES = 1024
@@ -28,6 +29,9 @@ def read(stream: ByteReader, options: ReadOptions) -> Iterator[Item]:
     Responses with status 200 and an HTML or plain-text payload are records, and so are `resource` and
     `conversion` records of these types; everything else is a non-document by kind.
     """
+    if stream.peek(len(_ARC_MARK)) == _ARC_MARK:
+        yield from _refuse_arc(stream)
+        return
     while True:
         offset = stream.position
         if stream.at_end():
@@ -41,6 +45,21 @@ def read(stream: ByteReader, options: ReadOptions) -> Iterator[Item]:
             yield NonDocument(offset, stream.skip(2), "blank")
         else:
             yield _resynchronise(stream, offset, "not_a_record", "got other bytes; expected a line `WARC/1.`")
+
+
+def _refuse_arc(stream: ByteReader) -> Iterator[Item]:
+    """Pass over an ARC file, the format before WARC: one bad record for each of its segments."""
+    fault = None
+    while not stream.at_end() or fault is not None:
+        offset = stream.position
+        taken = stream.rest(RAW_BYTES)
+        if taken.length:
+            text = "ARC files are not read: got `filedesc://`; expected `WARC/1.` (`warcio recompress` converts them)"
+            yield BadRecord(offset, taken.length, "arc_file", text, taken.content[:RAW_BYTES])
+        offset = stream.position
+        fault = stream.next_segment()
+        if fault is not None:
+            yield broken_by(fault, offset, 0, b"")
 
 
 def _resynchronise(stream: ByteReader, offset: int, error: str, text: str) -> BadRecord:

@@ -7,7 +7,6 @@ bytes; both sums are checked at the end of every task.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +20,7 @@ from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress
 from pipelines.ops.clean import clean
 from pipelines.ops.extract import ExtractionError, extract
 from pipelines.readers import READERS
-from pipelines.readers.records import RAW_BYTES, BadRecord, Item, NonDocument, ReadOptions, Record
-from pipelines.readers.stream import ByteReader, open_stream
+from pipelines.readers.records import RAW_BYTES, BadRecord, Item, NonDocument, Record, read_options
 
 _BATCH_ROWS = 512
 _BATCH_BYTES = 8 << 20
@@ -96,6 +94,7 @@ class _Ingest:
     def __init__(self, context: Context, task: Task, progress: Progress, documents: _Rows, dead: _Rows) -> None:
         self.recipe, self.progress = context.recipe, progress
         self.part, self.source = task.payload["part"], task.payload["source"]
+        self.defaults = self.recipe.source(self.source).defaults
         self.poison = frozenset(map(tuple, task.poison))
         self.documents, self.dead = documents, dead
         self.counts: Counter[str] = Counter()
@@ -107,21 +106,21 @@ class _Ingest:
         Raises:
             StageError: if the items of the reader do not cover its bytes (a fault of the reader).
         """
-        where = self.recipe.source(self.source)
-        options = ReadOptions(int(self.recipe.limits.max_record_mb * 1e6), where.fields, start, end)
-        stream = open_stream(storage.join(root, path) if root else path, start)
-        for item in self._items(stream, path, READERS[where.format](stream, options)):
+        source = self.recipe.source(self.source)
+        options = read_options(source, int(self.recipe.limits.max_record_mb * 1e6), start, end)
+        reader = READERS[source.format]
+        opened = reader.open(storage.join(root, path) if root else path, options)
+        place = start
+        self.progress.at(path, place)
+        for item in reader.read(opened, options):
+            if item.offset != place:  # the first of a piece, or of a group of rows
+                self.progress.at(path, item.offset)
             self._account(path, item)
-        self.counts["raw_bytes"] += stream.position - stream.origin
-        if end is None and (not stream.at_end() or stream.next_segment() is not None):
-            raise StageError(message(path, "reader stopped early", f"byte {stream.position}", "the end of the file"))
-
-    def _items(self, stream: ByteReader, path: str, items: Iterator[Item]) -> Iterator[Item]:
-        """Announce every place before it is read: items follow each other without gaps."""
-        self.progress.at(path, stream.position)
-        for item in items:
-            yield item
-            self.progress.at(path, item.offset + item.length)
+            place = opened.after(item)
+            self.progress.at(path, place)
+        self.counts["raw_bytes"] += opened.bytes_read
+        if end is None and not opened.finished():
+            raise StageError(message(path, "reader stopped early", f"{opened.bytes_read} bytes", "all of the file"))
 
     def _account(self, path: str, item: Item) -> None:
         self.counts["records"] += 1
@@ -150,7 +149,8 @@ class _Ingest:
     def _document(self, path: str, record: Record, doc_id: str, data: bytes, edits: dict[str, int]) -> None:
         row = (
             *(doc_id, record.native_id, self.part, self.row, self.source, path, record.offset),
-            *(record.url, record.date, data, record.length, len(data), ids.content_hash(data)),
+            *(self._url(path, record), record.date or self.defaults.date),
+            *(data, record.length, len(data), ids.content_hash(data)),
             [{"rule": rule, "count": count} for rule, count in sorted(edits.items())],
         )
         self.row += 1
@@ -161,6 +161,11 @@ class _Ingest:
         self.counts[f"source/{self.source}/text_bytes"] += len(data)
         if self.documents.add(row, len(data)):
             self.beat()
+
+    def _url(self, path: str, record: Record) -> str | None:
+        if record.url is not None or self.defaults.url is None:
+            return record.url
+        return self.defaults.url.format(id=record.native_id or "", path=path)
 
     def beat(self) -> None:
         """Report what was done since the last report."""

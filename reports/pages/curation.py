@@ -115,9 +115,7 @@ def _rules(con: duckdb.DuckDBPyConnection) -> Block:
             Column("only_documents", "failing only this", "count"),
             Column("only_bytes", "their text", "bytes"),
         ),
-        lambda rows: (
-            bars(rows[:10], "rule", "only_documents", "documents that fail only this rule", "#E69F00"),
-        ),
+        lambda rows: (bars(rows[:10], "rule", "only_documents", "documents that fail only this rule", "#E69F00"),),
     )
 
 

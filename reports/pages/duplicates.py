@@ -21,9 +21,7 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
         if threshold != "off"
         else "Near duplicates were not searched."
     )
-    intro = Prose(
-        f"{rule} Only documents that pass the other rules take part, so no cluster loses all its members."
-    )
+    intro = Prose(f"{rule} Only documents that pass the other rules take part, so no cluster loses all its members.")
     return Page("duplicates", "Duplicates", (intro, _kinds(con), _sizes(con), _biggest(con)))
 
 
@@ -45,12 +43,8 @@ def _kinds(con: duckdb.DuckDBPyConnection) -> Block:
             Column("mean_similarity", "mean similarity", "number"),
         ),
         lambda rows: (
-            stacked_bars(
-                rows, "source", "documents", "kind", colours(["exact", "near"]), "documents removed"
-            ),
-            stacked_bars(
-                rows, "source", "text_bytes", "kind", colours(["exact", "near"]), "text bytes removed"
-            ),
+            stacked_bars(rows, "source", "documents", "kind", colours(["exact", "near"]), "documents removed"),
+            stacked_bars(rows, "source", "text_bytes", "kind", colours(["exact", "near"]), "text bytes removed"),
         ),
     )
 

@@ -85,9 +85,7 @@ def _documents_of_an_effect(con: duckdb.DuckDBPyConnection) -> tuple[Block, ...]
         "effect-documents",
         f"From an effect to its documents: {row['contrast']}",
         f"The first documents of the slice “{row['slice']}” that this effect speaks of, and the decision on each.",
-        _DRILL_DOWN.format(
-            design=row["design_id"].replace("'", "''"), contrast=row["contrast"].replace("'", "''")
-        ),
+        _DRILL_DOWN.format(design=row["design_id"].replace("'", "''"), contrast=row["contrast"].replace("'", "''")),
         (
             Column("doc_id", "document", "code"),
             Column("source", "source"),

@@ -58,9 +58,7 @@ def _weights(con: duckdb.DuckDBPyConnection, number: int, design: Row) -> Block:
         drawn = [row for row in rows if row["weight"] > 0]
         names = {row["slice"] for row in drawn}
         palette = {name: colour for name, colour in slice_colours(con).items() if name in names}
-        return (
-            stacked_bars(drawn, "cell", "weight", "slice", palette, "share of the training tokens", ".3f"),
-        )
+        return (stacked_bars(drawn, "cell", "weight", "slice", palette, "share of the training tokens", ".3f"),)
 
     return figure(
         con,

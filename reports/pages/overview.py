@@ -40,11 +40,7 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
     """Make the page."""
     studies = query(con, "SELECT design_id, name FROM designs ORDER BY design_order")
     found = [study_findings(con, study) for study in studies]
-    note = (
-        ()
-        if studies
-        else (Prose("No study was run on this workspace yet; this report is about its curation."),)
-    )
+    note = () if studies else (Prose("No study was run on this workspace yet; this report is about its curation."),)
     return Page("overview", "Overview", (corpus_tiles(query(con, _TOTALS)[0]), *note, *found))
 
 
@@ -80,23 +76,21 @@ def corpus_tiles(total: Row) -> Block:
 def study_findings(con: duckdb.DuckDBPyConnection, study: Row) -> Findings:
     """Say what a study found: determined effects first, and how many tests determined nothing."""
     title = f"What the study “{study['name']}” found"
-    if query(con, "SELECT 1 FROM controls WHERE NOT passed AND control IN ('sham', 'shuffle') AND design_id = ?", [study["design_id"]]):
+    if query(
+        con,
+        "SELECT 1 FROM controls WHERE NOT passed AND control IN ('sham', 'shuffle') AND design_id = ?",
+        [study["design_id"]],
+    ):
         return Findings(
             title,
-            (
-                Finding(
-                    "Nothing: a control failed, so the study is void and no verdict is printed here.", "hurts"
-                ),
-            ),
+            (Finding("Nothing: a control failed, so the study is void and no verdict is printed here.", "hurts"),),
         )
     effects = query(con, _EFFECTS, [study["design_id"]])
     determined = [row for row in effects if row["verdict"] in ("helps", "hurts")]
     items = [finding(row) for row in determined[:_LISTED]]
     if len(determined) > _LISTED:
         items.append(
-            Finding(
-                f"… and {len(determined) - _LISTED} more determined effects, in the tables below.", "helps"
-            )
+            Finding(f"… and {len(determined) - _LISTED} more determined effects, in the tables below.", "helps")
         )
     negligible = sum(row["verdict"] == "negligible" for row in effects)
     undetermined = sum(row["verdict"] == "undetermined" for row in effects)

@@ -43,9 +43,7 @@ def no_study(con: duckdb.DuckDBPyConnection) -> Prose | None:
     """Say that nothing was trained on this workspace, if that is so."""
     if query(con, "SELECT 1 FROM designs LIMIT 1"):
         return None
-    return Prose(
-        "No study was run on this workspace yet: `mixtrace train` and `mixtrace effects` fill this section."
-    )
+    return Prose("No study was run on this workspace yet: `mixtrace train` and `mixtrace effects` fill this section.")
 
 
 def void_banners(con: duckdb.DuckDBPyConnection) -> tuple[Banner, ...]:

@@ -299,12 +299,14 @@ def _awkward_wiki(folder: Path) -> dict[str, int]:
     stream = b"".join([redirect, *pages[:3], talk, broken, endless])
     _write(folder / "dump.xml.bz2", WIKI_HEAD, stream, b"".join(pages[3:]), WIKI_TAIL)
     (folder / "utf16.xml").write_bytes((WIKI_HEAD + pages[0] + WIKI_TAIL).decode().encode("utf-16"))
+    latin = b'<?xml version="1.0" encoding="iso-8859-1"?>\n' + WIKI_HEAD + pages[0] + WIKI_TAIL
+    (folder / "latin1.xml").write_bytes(latin)
     (folder / "cut.xml").write_bytes(WIKI_HEAD + pages[0] + pages[1][:-20])
     return {
-        "documents": len(pages) + 1,
+        "documents": len(pages) + 1 + 1,
         "nondocuments/redirect": 1,
         "nondocuments/namespace:1": 1,
-        "nondocuments/markup": 12 + 2,  # before, between and after the pages of dump.xml and of cut.xml
+        "nondocuments/markup": 12 + 2 + 2,  # before, between and after the pages of dump.xml, utf16.xml and cut.xml
         "dead_letters/broken_page": 2,
         "dead_letters/unsupported_encoding": 1,
         "dead_letters/truncated": 1,

@@ -11,20 +11,23 @@ from hypothesis import strategies as st
 
 from pipelines.readers import READERS
 from pipelines.readers.records import RAW_BYTES, BadRecord, ReadOptions
-from pipelines.readers.stream import Fault, open_stream, read_blocks
+from pipelines.readers.stream import Fault, read_blocks
+from pipelines.readers.transcode import to_utf8
 from tests.data.awkward import SOURCES, make_awkward_corpus, make_corpus
 
 
 def _check(path: Path, kind: str, limit: int = 64_000_000) -> None:
-    stream = open_stream(str(path))
+    options = ReadOptions(max_record_bytes=limit)
+    opened = READERS[kind].open(str(path), options)
     position = 0
-    for item in READERS[kind](stream, ReadOptions(max_record_bytes=limit)):
+    for item in READERS[kind].read(opened, options):
         assert item.offset == position
         position += item.length
         assert not isinstance(item, BadRecord) or len(item.raw) <= RAW_BYTES
-    blocks = list(read_blocks(str(path)))
+    blocks = list(to_utf8(read_blocks(str(path))) if kind != "warc" else read_blocks(str(path)))
     assert position == sum(block.length if isinstance(block, Fault) else len(block) for block in blocks)
-    assert stream.position == position
+    assert opened.bytes_read == position
+    assert opened.finished()
 
 
 @pytest.mark.parametrize("limit", [300, 20_000, 64_000_000])

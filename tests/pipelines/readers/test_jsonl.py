@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pipelines.contracts.recipe import Fields
 from pipelines.readers import jsonl
 from pipelines.readers.records import BadRecord, Item, NonDocument, ReadOptions, Record
-from pipelines.readers.stream import ByteReader, open_stream
+from pipelines.readers.stream import ByteReader
+from pipelines.readers.transcode import open_text
 from tests.data.formats import json_line
 
 
@@ -91,7 +92,7 @@ def test_pieces_give_what_the_whole_file_gives(
     items: list[Item] = []
     covered = 0
     for start, end in itertools.pairwise(bounds):
-        stream = open_stream(str(path), start)
+        stream = open_text(str(path), ReadOptions(start=start))
         items += jsonl.read(stream, ReadOptions(start=start, end=end))
         covered += stream.position - stream.origin
     assert items == whole

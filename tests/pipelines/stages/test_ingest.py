@@ -15,6 +15,8 @@ from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe, load_recipe
 from pipelines.contracts.tasks import Context, Lineage, NoProgress, Plan, Task
 from pipelines.planning import make_plan
+from pipelines.readers import Format
+from pipelines.readers.records import Reader
 from pipelines.stages import ingest
 from tests.data.awkward import make_awkward_corpus, make_corpus, write_recipe
 from tests.data.formats import json_line
@@ -208,10 +210,14 @@ def test_a_reader_that_loses_bytes_is_noticed(tmp_path: Path, monkeypatch: pytes
     recipe = _one_source(tmp_path / "c", [json_line(f"text {n}") for n in range(3)])
     context, (task,), _ = _tasks(recipe, tmp_path / "ws")
     jsonl = ingest.READERS["jsonl"]
-    monkeypatch.setitem(ingest.READERS, "jsonl", lambda stream, options: list(jsonl(stream, options))[1:])
+
+    def replace(read: Reader) -> None:
+        monkeypatch.setitem(ingest.READERS, "jsonl", Format(jsonl.open, read))
+
+    replace(lambda stream, options: list(jsonl.read(stream, options))[1:])
     with pytest.raises(StageError, match="bytes are not accounted for"):
         ingest.STAGE.run(context, task, NoProgress())
-    monkeypatch.setitem(ingest.READERS, "jsonl", lambda stream, options: [next(iter(jsonl(stream, options)))])
+    replace(lambda stream, options: [next(iter(jsonl.read(stream, options)))])
     with pytest.raises(StageError, match="reader stopped early"):
         ingest.STAGE.run(context, task, NoProgress())
 
