@@ -48,7 +48,7 @@ def test_paths_are_relative_to_the_recipe_and_do_not_enter_its_identity(tmp_path
         (("format: warc", "fromat: warc"), ":4:38 sources.0.fromat", "'fromat'", "Did you mean 'format'?"),
         (("min: 1e1", "min: many"), ":7:33 rules.short.min", "'many'", "number"),
         (("name: demo", "name: Demo!"), ":2:1 name", "'Demo!'", "pattern"),
-        (("format: jsonl", "format: csv"), ":5:45 sources.1.format", "'csv'", "'jsonl'"),
+        (("format: jsonl", "format: docx"), ":5:45 sources.1.format", "'docx'", "'jsonl'"),
         (("rules:", "rulez:"), ":6:1 rulez", "'rulez'", "Did you mean 'rules'?"),
         (("min: 1e1, ", ""), ":7:3 rules.short", "gopher_words", "at least one of min, max"),
         (("name: notes", "name: web"), ":1:1", "web", "every source name once"),
