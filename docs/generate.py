@@ -15,9 +15,10 @@ from pipelines.ops.profiles import PROFILES  # noqa: E402
 
 def tables_page() -> str:
     """Describe every table and column."""
+    curation = {**schemas.TABLES, "signals": schemas.signals(schemas.SIGNAL_GROUPS)}
     tokens, signatures = schemas.tokens(4096), schemas.signatures(112)
     groups = {
-        "Curation": [*schemas.TABLES.values(), signatures, tokens],
+        "Curation": [*curation.values(), signatures, tokens],
         "Studies": list(STUDY_TABLES.values()),
     }
     lines = ["# Tables", "", "Made by `python docs/generate.py` from the schemas.", ""]
@@ -36,8 +37,18 @@ def tables_page() -> str:
 def rules_page() -> str:
     """Describe every signal, and every rule of every profile."""
     lines = ["# Signals and rules", "", "Made by `python docs/generate.py`.", "", "## Signals", ""]
-    lines += ["| signal | unit | meaning |", "|---|---|---|"]
-    lines += [f"| {name} | {unit} | {doc} |" for name, (unit, doc) in schemas.QUALITY_SIGNALS.items()]
+    lines += [
+        "The group `base` is always measured; another one if a rule reads one of its signals, or if the recipe",
+        "asks for it (`signals: [group]`). The table `signals` has the columns of the groups in use.",
+        "",
+    ]
+    for group, fields in schemas.SIGNAL_GROUPS.items():
+        lines += [f"### Group {group}", "", "| signal | unit | meaning |", "|---|---|---|"]
+        for column in fields:
+            unit, doc = (column.metadata[key].decode() for key in (b"unit", b"doc"))
+            lines.append(f"| {column.name} | {unit} | {doc} |")
+        lines.append("")
+    lines.pop()
     for profile, rules in PROFILES.items():
         lines += ["", f"## {profile}", "", "| rule | signal | bound |", "|---|---|---|"]
         for name, rule in rules.items():

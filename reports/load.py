@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pipelines.contracts import schemas
 from pipelines.contracts.recipe import Rule
 from pipelines.contracts.shards import read_shard
-from pipelines.ops.rules import recipe_rules
+from pipelines.ops.rules import recipe_rules, signal_groups
 from reports.catalogue import Catalogue
 from reports.ddl import create_table, quoted
 
@@ -46,6 +46,8 @@ def load_curation(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
     stored = _stores_text(catalogue)
     for name in CURATION_TABLES:
         schema, expressions, note = schemas.TABLES[name], {}, ""
+        if name == "signals":
+            schema = schemas.signals(signal_groups(catalogue.recipe))
         if name == "documents":
             text = schema.get_field_index("text")
             schema = schema.set(text, schema.field(text).with_nullable(True))

@@ -16,7 +16,7 @@ from pipelines.contracts import manifest
 from pipelines.contracts.errors import ConfigError, DataQualityError, StageError, message
 from pipelines.contracts.recipe import Recipe, load_recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan
-from pipelines.ops.rules import recipe_rules
+from pipelines.ops.rules import signal_groups
 from pipelines.stages import STAGES
 
 _STALL_S = 900.0
@@ -49,7 +49,7 @@ def run_curate(options: CurateOptions) -> None:
         DataQualityError: too many dead letters; everything else is kept.
     """
     recipe = with_sample(load_recipe(options.recipe), options.sample)
-    recipe_rules(recipe)
+    signal_groups(recipe)
     engine = _engine(options)
     workspace = options.out or f"build/{recipe.name}"
     context, plan = open_workspace(recipe, workspace, write=not options.dry_run)

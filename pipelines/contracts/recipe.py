@@ -264,7 +264,11 @@ class Limits(StrictModel):
 
 
 class Recipe(StrictModel):
-    """A whole recipe."""
+    """A whole recipe.
+
+    Attributes:
+        signals: groups of signals to measure beside those that the rules read (docs/reference/signals-and-rules.md).
+    """
 
     name: Name
     sources: tuple[Source, ...]
@@ -273,6 +277,7 @@ class Recipe(StrictModel):
     extract: Extract = Extract()
     profiles: tuple[ProfileUse, ...] = ()
     rules: dict[Name, Rule] = Field(default_factory=dict)
+    signals: tuple[str, ...] = ()
     dedup: Dedup = Dedup()
     split: Split = Split()
     tokenizer: Tokenizer = Tokenizer()

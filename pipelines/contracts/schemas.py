@@ -5,6 +5,8 @@ DuckDB comments, the reference pages and the checks of the writer are all made f
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pyarrow as pa
 
 
@@ -96,17 +98,39 @@ QUALITY_SIGNALS: dict[str, tuple[str, str]] = {
     "fineweb_newlines_per_word": ("per word", "line ends per word"),
 }
 
-SIGNALS = table(
-    "signals",
-    "What was measured on every document; rules turn these into decisions.",
-    [
-        _PART,
-        _ROW,
+BASE_GROUP = "base"
+SIGNAL_GROUPS: dict[str, tuple[pa.Field, ...]] = {
+    # group: columns of `signals` that are measured together; the base group always is, the others when asked for
+    BASE_GROUP: (
         field("lang", pa.string(), "most likely language (lid.176 label), und if nothing is known"),
         field("lang_score", pa.float32(), "probability of that language"),
         *(field(name, pa.float64(), doc, unit) for name, (unit, doc) in QUALITY_SIGNALS.items()),
-    ],
-)
+    ),
+}
+
+
+def signals(groups: Iterable[str] = ()) -> pa.Schema:
+    """Return the schema of `signals` with the base group and the named groups, in the order of SIGNAL_GROUPS.
+
+    Raises:
+        KeyError: for a group that is not in SIGNAL_GROUPS.
+    """
+    wanted = {BASE_GROUP, *groups}
+    unknown = wanted - SIGNAL_GROUPS.keys()
+    if unknown:
+        raise KeyError(f"signal groups: got {sorted(unknown)}; expected some of {sorted(SIGNAL_GROUPS)}")
+    columns = [column for group, fields in SIGNAL_GROUPS.items() if group in wanted for column in fields]
+    return table(
+        "signals", "What was measured on every document; rules turn these into decisions.", [_PART, _ROW, *columns]
+    )
+
+
+def group_of_signal() -> dict[str, str]:
+    """Return the group of every signal of every group."""
+    return {column.name: group for group, fields in SIGNAL_GROUPS.items() for column in fields}
+
+
+SIGNALS = signals()
 
 
 def signatures(num_perm: int) -> pa.Schema:

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 
 from pipelines.contracts.errors import ConfigError, did_you_mean, message
 from pipelines.contracts.recipe import ProfileUse, Recipe, Rule
-from pipelines.contracts.schemas import SIGNALS
+from pipelines.contracts.schemas import BASE_GROUP, SIGNAL_GROUPS, group_of_signal
+from pipelines.contracts.schemas import signals as signals_schema
 from pipelines.ops.profiles import PROFILES
 
 
@@ -32,17 +33,36 @@ def recipe_rules(recipe: Recipe) -> dict[str, Rule]:
             )
         rules.update({name: _narrowed(rule, use) for name, rule in PROFILES[use.name].items()})
     rules.update(recipe.rules)
+    every = signals_schema(SIGNAL_GROUPS)
     for name, rule in rules.items():
-        if rule.signal not in SIGNALS.names:
-            hint = did_you_mean(rule.signal, SIGNALS.names[2:])
+        if rule.signal not in group_of_signal():
+            hint = did_you_mean(rule.signal, group_of_signal())
             raise ConfigError(
                 message(f"rules.{name}.signal", "unknown signal", rule.signal, "a column of `signals`", hint)
             )
-        is_text = pa.types.is_string(SIGNALS.field(rule.signal).type)
+        is_text = pa.types.is_string(every.field(rule.signal).type)
         if is_text != (rule.equals_any is not None):
             expected = "equals_any" if is_text else "min, max, above or below"
             raise ConfigError(message(f"rules.{name}", "wrong kind of bound", rule.signal, expected))
     return rules
+
+
+def signal_groups(recipe: Recipe) -> tuple[str, ...]:
+    """Return the groups of signals that a recipe measures: the base, those of its rules, those it asks for.
+
+    Returns:
+        Groups in the order of SIGNAL_GROUPS.
+
+    Raises:
+        ConfigError: for an unknown group, profile or signal.
+    """
+    for group in recipe.signals:
+        if group not in SIGNAL_GROUPS:
+            hint = did_you_mean(group, SIGNAL_GROUPS)
+            raise ConfigError(message("signals", "unknown group", group, "a group of signals", hint))
+    of_signal = group_of_signal()
+    wanted = {BASE_GROUP, *recipe.signals, *(of_signal[rule.signal] for rule in recipe_rules(recipe).values())}
+    return tuple(group for group in SIGNAL_GROUPS if group in wanted)
 
 
 def _narrowed(rule: Rule, use: ProfileUse) -> Rule:

@@ -1,11 +1,15 @@
-"""Quality signals: ratios made from the integers of the quality kernel, in the order of the schema."""
+"""Groups of signals: the explicit list of who measures what, and the ratios of the base group."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from pipelines.contracts.schemas import QUALITY_SIGNALS
+from pipelines.contracts.recipe import Recipe
+from pipelines.contracts.schemas import BASE_GROUP, QUALITY_SIGNALS, SIGNAL_GROUPS
 from pipelines.kernels.quality import quality_statistics
 
 # signal: (numerator, denominator); a denominator of 0 counts as 1
@@ -57,3 +61,47 @@ def quality_signals(text: pa.Array) -> list[pa.Array]:
     """
     signals = signals_of(quality_statistics(text))
     return [pa.array(signals[name]) for name in QUALITY_SIGNALS]
+
+
+@dataclass(frozen=True)
+class SignalInput:
+    """What a group of signals is measured from.
+
+    Attributes:
+        text: [rows] cleaned texts, without nulls.
+        lang: [rows] most likely language.
+        lang_score: [rows] its probability.
+        recipe: the recipe, for groups that have settings.
+    """
+
+    text: pa.Array
+    lang: pa.Array
+    lang_score: pa.Array
+    recipe: Recipe
+
+
+def base_group(given: SignalInput) -> dict[str, pa.Array]:
+    """Return language and the Gopher and FineWeb signals."""
+    quality = dict(zip(QUALITY_SIGNALS, quality_signals(given.text), strict=True))
+    return {"lang": given.lang, "lang_score": given.lang_score, **quality}
+
+
+GROUP_FUNCTIONS: dict[str, Callable[[SignalInput], dict[str, pa.Array]]] = {BASE_GROUP: base_group}
+"""Who measures the columns of each group of SIGNAL_GROUPS."""
+
+
+def measure_groups(given: SignalInput, groups: Sequence[str]) -> list[pa.Array]:
+    """Measure groups of signals.
+
+    Args:
+        given: texts and their languages.
+        groups: names of groups, in the order of SIGNAL_GROUPS.
+
+    Returns:
+        One [rows] array per column of the groups, in the order of the schema.
+    """
+    columns = []
+    for group in groups:
+        measured = GROUP_FUNCTIONS[group](given)
+        columns += [measured[column.name] for column in SIGNAL_GROUPS[group]]
+    return columns

@@ -13,7 +13,8 @@ from pipelines.contracts.recipe import Near, Recipe
 from pipelines.contracts.tasks import Context, MapStage, Progress, Task, part_file, part_tasks
 from pipelines.kernels.language import LanguageIdentifier
 from pipelines.kernels.minhash import MinHashParams, minhash_signatures
-from pipelines.ops.signals import quality_signals
+from pipelines.ops.rules import signal_groups
+from pipelines.ops.signals import SignalInput, measure_groups
 
 
 def minhash_params(near: Near) -> MinHashParams:
@@ -23,7 +24,7 @@ def minhash_params(near: Near) -> MinHashParams:
 
 def _literals(recipe: Recipe) -> object:
     near = recipe.dedup.near
-    return None if near is None else [near.num_perm, near.ngram, near.seed]
+    return [None if near is None else [near.num_perm, near.ngram, near.seed], signal_groups(recipe)]
 
 
 @functools.cache
@@ -32,21 +33,23 @@ def _language_identifier() -> LanguageIdentifier:
     return LanguageIdentifier.load()
 
 
-def measure_signals(part: int, first_row: int, text: pa.Array) -> pa.Table:
-    """Measure language and quality.
+def measure_signals(part: int, first_row: int, text: pa.Array, recipe: Recipe) -> pa.Table:
+    """Measure language and every other group of signals that the recipe needs.
 
     Args:
         part: number of the part.
         first_row: row of the first document.
         text: [rows] texts.
+        recipe: the recipe.
 
     Returns:
         [rows] table of `signals`.
     """
     lang, score = _language_identifier().predict(text)
-    positions = _positions(part, first_row, len(text))
-    columns = [*positions, lang.cast(pa.string()), pa.array(score, pa.float32()), *quality_signals(text)]
-    return pa.table(columns, schema=schemas.SIGNALS)
+    given = SignalInput(text, lang.cast(pa.string()), pa.array(score, pa.float32()), recipe)
+    groups = signal_groups(recipe)
+    columns = [*_positions(part, first_row, len(text)), *measure_groups(given, groups)]
+    return pa.table(columns, schema=schemas.signals(groups))
 
 
 def _positions(part: int, first_row: int, rows: int) -> list[pa.Array]:
@@ -70,14 +73,16 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
     near = context.recipe.dedup.near or Near()
     row = 0
     with (
-        tables.TableWriter(context.workspace, part_file("signals", part), schemas.SIGNALS) as signals,
+        tables.TableWriter(
+            context.workspace, part_file("signals", part), schemas.signals(signal_groups(context.recipe))
+        ) as signals,
         tables.TableWriter(
             context.workspace, part_file("signatures", part), schemas.signatures(near.num_perm)
         ) as sketches,
     ):
         for batch in tables.read_batches(context.workspace, part_file("documents", part), ["text"]):
             text = batch["text"].combine_chunks()
-            signals.write(measure_signals(part, row, text))
+            signals.write(measure_signals(part, row, text, context.recipe))
             sketches.write(measure_signatures(part, row, text, near))
             row += len(text)
             progress.beat(len(text), text.nbytes)

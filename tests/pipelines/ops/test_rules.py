@@ -9,7 +9,7 @@ from pipelines.contracts import schemas
 from pipelines.contracts.errors import ConfigError
 from pipelines.contracts.recipe import ProfileUse, Recipe, Rule, Source
 from pipelines.ops.profiles import PROFILES
-from pipelines.ops.rules import evaluate_rules, recipe_rules
+from pipelines.ops.rules import evaluate_rules, recipe_rules, signal_groups
 
 
 def signals(**columns: list) -> pa.Table:
@@ -83,3 +83,20 @@ def test_every_profile_reads_signals_that_exist(name: str) -> None:
 def test_unknown_names_are_errors_before_any_work(changes: dict, expected: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         recipe_rules(recipe(**changes))
+
+
+def test_a_recipe_measures_the_groups_of_its_rules_and_those_it_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = (schemas.field("extra_words", schemas.pa.float64(), "words of another kind"),)
+    monkeypatch.setitem(schemas.SIGNAL_GROUPS, "extra", columns)
+    assert signal_groups(recipe()) == ("base",)
+    assert signal_groups(recipe(rules={"r": Rule(signal="extra_words", min=1)})) == ("base", "extra")
+    asked = signal_groups(recipe(signals=("extra",)))
+    assert asked == ("base", "extra")
+    assert schemas.signals(asked).names == [*schemas.SIGNALS.names, "extra_words"]
+
+
+def test_an_unknown_group_is_an_error_that_names_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'base'"):
+        signal_groups(recipe(signals=("bass",)))
+    with pytest.raises(KeyError, match="bass"):
+        schemas.signals(["bass"])
