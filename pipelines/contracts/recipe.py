@@ -162,6 +162,25 @@ class Extract(StrictModel):
     main_content: bool = True
 
 
+PII_KINDS = ("secret", "email", "iban", "card", "ipv6", "ipv4", "phone")
+"""Kinds of personal data, in the order in which they name stretches of text that two of them claim."""
+
+
+class Pii(StrictModel):
+    """Personal data and secrets that are replaced by placeholders in text, address and native id.
+
+    Attributes:
+        kinds: what to replace: any of secret, email, iban, card, ipv6, ipv4, phone; none by default.
+        placeholder: `constant` is `<email>`; `keyed` adds 12 letters of an HMAC of the value, so that equal
+            values can be told from others by nobody without the key (environment MIXTRACE_PII_KEY).
+        phone_regions: countries (ISO 3166) whose numbers are known without +; others need the +.
+    """
+
+    kinds: tuple[Literal["secret", "email", "iban", "card", "ipv6", "ipv4", "phone"], ...] = ()
+    placeholder: Literal["constant", "keyed"] = "constant"
+    phone_regions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ("US", "GB", "DE", "FR")
+
+
 class Near(StrictModel):
     """Near-duplicate search: MinHash-LSH candidates, verified by exact Jaccard similarity."""
 
@@ -275,6 +294,7 @@ class Recipe(StrictModel):
     part_mb: Annotated[float, Field(gt=0)] = 16.0
     sample: Fraction = 1.0
     extract: Extract = Extract()
+    pii: Pii = Pii()
     profiles: tuple[ProfileUse, ...] = ()
     rules: dict[Name, Rule] = Field(default_factory=dict)
     signals: tuple[str, ...] = ()

@@ -46,7 +46,7 @@ DOCUMENTS = table(
         field(
             "edits",
             pa.list_(pa.struct([pa.field("rule", pa.string()), pa.field("count", pa.int32())])),
-            "what cleaning changed, and how often",
+            "what cleaning and masking changed, and how often",
         ),
     ],
 )
@@ -59,7 +59,7 @@ DEAD_LETTERS = table(
         field("path", pa.string(), "file, relative to the source root"),
         field("offset", pa.int64(), "decompressed offset of the record in the file", "bytes"),
         field("length", pa.int64(), "decompressed length of what was lost", "bytes"),
-        field("stage", pa.string(), "read, extract, clean or measure"),
+        field("stage", pa.string(), "read, extract, clean or mask"),
         field("error", pa.string(), "short name of the fault"),
         field("message", pa.string(), "what was found and what was expected"),
         field(

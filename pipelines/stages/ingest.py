@@ -19,11 +19,13 @@ from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress, Task, part_file
 from pipelines.ops.clean import clean
 from pipelines.ops.extract import ExtractionError, extract
+from pipelines.ops.privacy.mask import Masker, key_mark, make_masker
 from pipelines.readers import READERS
 from pipelines.readers.records import RAW_BYTES, BadRecord, Item, NonDocument, Record, read_options
 
 _BATCH_ROWS = 512
 _BATCH_BYTES = 8 << 20
+_MESSAGE_NOT_KEPT = "not kept: messages may quote the record (limits.keep_dead_letter_bytes: false)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,15 @@ def _literals(recipe: Recipe) -> object:
         "extract": recipe.extract.model_dump(mode="json"),
         "max_record_mb": recipe.limits.max_record_mb,
         "keep_dead_letter_bytes": recipe.limits.keep_dead_letter_bytes,
+        **_pii_literals(recipe),
     }
+
+
+def _pii_literals(recipe: Recipe) -> dict[str, object]:
+    """Return what masking depends on, and nothing without it: its settings are then of no effect."""
+    if not recipe.pii.kinds:
+        return {}
+    return {"pii": recipe.pii.model_dump(mode="json"), "pii_key": key_mark(recipe.pii)}
 
 
 def _plan(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
@@ -95,6 +105,7 @@ class _Ingest:
         self.recipe, self.progress = context.recipe, progress
         self.part, self.source = task.payload["part"], task.payload["source"]
         self.defaults = self.recipe.source(self.source).defaults
+        self.masker = make_masker(self.recipe.pii)
         self.poison = frozenset(map(tuple, task.poison))
         self.documents, self.dead = documents, dead
         self.counts: Counter[str] = Counter()
@@ -140,16 +151,17 @@ class _Ingest:
         if self.recipe.sample < 1.0 and ids.fraction(doc_id, "sample") >= self.recipe.sample:
             self._skip("not_sampled", record.length)
             return
-        result = _extract_and_clean(record, self.recipe)
+        result = _extract_and_clean(record, self.recipe, self.masker)
         if isinstance(result, _Failure):
             self._fail(path, record, result)
         else:
             self._document(path, record, doc_id, *result)
 
     def _document(self, path: str, record: Record, doc_id: str, data: bytes, edits: dict[str, int]) -> None:
+        native_id = self._masked(record.native_id, edits)
         row = (
-            *(doc_id, record.native_id, self.part, self.row, self.source, path, record.offset),
-            *(self._url(path, record), record.date or self.defaults.date),
+            *(doc_id, native_id, self.part, self.row, self.source, path, record.offset),
+            *(self._masked(self._url(path, record), edits), record.date or self.defaults.date),
             *(data, record.length, len(data), ids.content_hash(data)),
             [{"rule": rule, "count": count} for rule, count in sorted(edits.items())],
         )
@@ -161,6 +173,15 @@ class _Ingest:
         self.counts[f"source/{self.source}/text_bytes"] += len(data)
         if self.documents.add(row, len(data)):
             self.beat()
+
+    def _masked(self, value: str | None, edits: dict[str, int]) -> str | None:
+        """Mask an address or id; what was masked adds to the edits."""
+        if value is None or self.masker is None:
+            return value
+        masked, counts = self.masker.mask(value)
+        for rule, count in counts.items():
+            edits[rule] = edits.get(rule, 0) + count
+        return masked
 
     def _url(self, path: str, record: Record) -> str | None:
         if record.url is not None or self.defaults.url is None:
@@ -183,7 +204,9 @@ class _Ingest:
         self._bury(path, bad, failure.stage)
 
     def _bury(self, path: str, bad: BadRecord, stage: str) -> None:
-        raw = bad.raw if self.recipe.limits.keep_dead_letter_bytes else None
+        keeps = self.recipe.limits.keep_dead_letter_bytes
+        raw = bad.raw if keeps else None
+        text = self._masked(bad.message, {}) if keeps else _MESSAGE_NOT_KEPT
         row = (
             self.source,
             path,
@@ -191,7 +214,7 @@ class _Ingest:
             bad.length,
             stage,
             bad.error,
-            bad.message,
+            text,
             raw,
             ids.content_hash(bad.raw),
         )
@@ -201,8 +224,10 @@ class _Ingest:
         self.dead.add(row, len(bad.raw))
 
 
-def _extract_and_clean(record: Record, recipe: Recipe) -> tuple[bytes, dict[str, int]] | _Failure:
-    """Extract and clean one record; the text as UTF-8, and the edits.
+def _extract_and_clean(
+    record: Record, recipe: Recipe, masker: Masker | None
+) -> tuple[bytes, dict[str, int]] | _Failure:
+    """Extract, clean and mask one record; the text as UTF-8, and the edits.
 
     The one broad catch of this stage: extraction runs parsers over hostile bytes, and whatever they raise must
     cost this record only. The fault is recorded with its type, never hidden.
@@ -212,6 +237,10 @@ def _extract_and_clean(record: Record, recipe: Recipe) -> tuple[bytes, dict[str,
         text, lost = extract(record, recipe.extract)
         stage = "clean"
         text, edits = clean(text)
+        if masker is not None:
+            stage = "mask"
+            text, masked = masker.mask(text)
+            edits |= masked
         data = text.encode()
     except ExtractionError as error:
         return _Failure(stage, error.error, str(error))
