@@ -63,7 +63,9 @@ def test_the_set_is_large(outcomes: list[tuple[Labelled, str, Counter[str]]]) ->
 def test_the_page_states_what_is_measured(outcomes: list[tuple[Labelled, str, Counter[str]]]) -> None:
     page = PAGE.read_text("utf-8").splitlines()
     rows = [*_kind_rows(outcomes), *_form_rows(outcomes)]
-    stated = [line for line in page if line.startswith("| ") and not line.startswith(("| kind", "| placeholder", "| `"))]
+    stated = [
+        line for line in page if line.startswith("| ") and not line.startswith(("| kind", "| placeholder", "| `"))
+    ]
     assert stated == rows, "put these rows into docs/reference/pii.md:\n" + "\n".join(rows)
 
 
