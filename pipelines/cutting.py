@@ -15,7 +15,7 @@ from pipelines.contracts.errors import InputError, message
 from pipelines.contracts.recipe import Source
 from pipelines.contracts.tasks import Piece
 from pipelines.readers.columnar import record_batches, row_group_bytes
-from pipelines.readers.stream import is_compressed
+from pipelines.readers.compression import is_compressed
 from pipelines.readers.transcode import utf16_name
 
 _MULTISTREAM = re.compile(r"^(.*multistream)(\d*)\.xml(.*\.bz2)$")

@@ -15,7 +15,7 @@ from pipelines.contracts.errors import InputError, message
 from pipelines.contracts.recipe import Recipe, Source
 from pipelines.contracts.tasks import Part, Piece, Plan
 from pipelines.cutting import cut_file, index_of
-from pipelines.readers.stream import is_compressed
+from pipelines.readers.compression import is_compressed
 
 PLAN_FILE = "plan/plan.json"
 _READING = {"format", "fields", "defaults", "text", "csv", "encoding"}

@@ -142,7 +142,9 @@ class Source(StrictModel):
     def _known_encoding(cls, value: str | None) -> str | None:
         if value is not None:
             try:
-                codecs.lookup(value)
+                b"".decode(value)
+                if codecs.lookup(value).name in ("idna", "punycode", "undefined"):
+                    raise LookupError(value)
             except LookupError as error:
                 raise ValueError("an encoding that Python knows, such as cp1252 or gb18030") from error
         return value
@@ -275,9 +277,21 @@ class Shards(StrictModel):
 
 
 class Limits(StrictModel):
-    """Limits that are stated in errors when they are reached."""
+    """Limits that are stated in errors when they are reached.
+
+    Attributes:
+        max_record_mb: a longer record is a dead letter and is never held in memory; nor is a longer row.
+        max_page_mb: a longer body of an HTTP response, once its encodings are undone, is a dead letter.
+        max_inflation: decompressed bytes that a compressed file may give per byte of its own; at no place may it
+            be ahead of that by more than 64 MB (or one record of `max_record_mb`). The member that is ahead is a
+            dead letter.
+        max_dead_letter_fraction: fraction of input bytes that may be dead letters before the job ends with exit code 3.
+        keep_dead_letter_bytes: keep the first 64 KiB of every dead letter.
+    """
 
     max_record_mb: Annotated[float, Field(gt=0)] = 64.0
+    max_page_mb: Annotated[float, Field(gt=0)] = 16.0
+    max_inflation: Annotated[float, Field(ge=1)] = 200.0
     max_dead_letter_fraction: Fraction = 0.01
     keep_dead_letter_bytes: bool = True
 

@@ -28,7 +28,7 @@ class Format:
 
 
 READERS: dict[str, Format] = {
-    "warc": Format(lambda path, options: open_stream(path), warc.read),
+    "warc": Format(open_stream, warc.read),
     "mediawiki": Format(mediawiki.open_dump, mediawiki.read),
     "jsonl": Format(open_text, jsonl.read),
     "csv": Format(open_text, delimited.reader(",")),

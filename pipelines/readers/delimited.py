@@ -1,7 +1,8 @@
 """CSV and TSV (RFC 4180): values may hold delimiters, line ends and doubled quotes if they are quoted.
 
 A quote that is never closed would swallow the rest of the file. So a record that is not sound gives up its first
-line only, as one bad record, and reading goes on with the line after it.
+line only, as one bad record, and reading goes on with the line after it. What such records read ahead in vain
+is limited to a few times the file (`_Lookahead.allowance`): otherwise a megabyte of `a","` lines would take hours.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from pipelines.readers.records import RAW_BYTES, BadRecord, Item, NonDocument, R
 from pipelines.readers.rows import row_item
 from pipelines.readers.stream import ByteReader
 
+_LINE_BYTES = 128  # of memory that a waiting line takes besides its bytes
+_READ_AHEAD = 8  # bytes that may be read ahead in vain per byte of the file
+
 
 @dataclass(frozen=True, slots=True)
 class _Line:
@@ -25,9 +29,14 @@ class _Line:
 
 
 class _Lookahead:
-    """Lines and bad records of a file, of which several can wait."""
+    """Lines and bad records of a file, of which several can wait.
 
-    def __init__(self, entries: Iterator[_Line | BadRecord]) -> None:
+    Attributes:
+        allowance: bytes that the next record may take beyond its first line.
+    """
+
+    def __init__(self, entries: Iterator[_Line | BadRecord], limit: int) -> None:
+        self.allowance = self._limit = limit
         self._entries = entries
         self._waiting: deque[_Line | BadRecord] = deque()
 
@@ -43,7 +52,13 @@ class _Lookahead:
     def take(self, count: int) -> tuple[int, bytes]:
         """Take lines; their offset and their bytes."""
         lines = [self._waiting.popleft() for _ in range(count)]
-        return lines[0].offset, b"".join(line.content for line in lines if isinstance(line, _Line))
+        content = b"".join(line.content for line in lines if isinstance(line, _Line))
+        self.allowance = min(self._limit, self.allowance + _READ_AHEAD * len(content))
+        return lines[0].offset, content
+
+    def waste(self, size: int) -> None:
+        """Count bytes that were read ahead in vain."""
+        self.allowance = max(0, self.allowance - size)
 
     def drop(self) -> None:
         """Take one entry."""
@@ -61,7 +76,9 @@ def reader(delimiter: str) -> Reader:
 
 def _read(stream: ByteReader, options: ReadOptions, delimiter: str) -> Iterator[Item]:
     csv.field_size_limit(sys.maxsize)  # the limit is the recipe's, on whole records
-    lines = _Lookahead(read_lines(stream, options, lambda offset, line, _: _Line(offset, line)))
+    lines = _Lookahead(
+        read_lines(stream, options, lambda offset, line, _: _Line(offset, line)), options.max_record_bytes
+    )
     columns = options.csv.columns
     while (entry := lines.at(0)) is not None:
         if isinstance(entry, BadRecord):
@@ -94,8 +111,8 @@ def _parse(lines: _Lookahead, options: ReadOptions, delimiter: str) -> tuple[lis
 
     def feed() -> Iterator[str]:
         nonlocal taken, size
-        while isinstance(line := lines.at(taken), _Line) and size <= options.max_record_bytes:
-            taken, size = taken + 1, size + len(line.content)
+        while isinstance(line := lines.at(taken), _Line) and size <= lines.allowance:
+            taken, size = taken + 1, size + len(line.content) + (_LINE_BYTES if taken else 0)
             content = line.content if line.offset else line.content.removeprefix(BYTE_ORDER_MARK)
             yield content.decode(options.encoding or "utf-8")
 
@@ -104,7 +121,8 @@ def _parse(lines: _Lookahead, options: ReadOptions, delimiter: str) -> tuple[lis
     try:
         return next(rows), taken, ""
     except csv.Error as error:
-        return None, taken, f"got {error} (after {taken} lines, {size} bytes); expected values as in RFC 4180"
+        lines.waste(size)
+        return None, taken, f"got {error} (after {taken} lines); expected values as in RFC 4180"
     except UnicodeDecodeError as error:
         return (
             None,

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 import brotli
 import zstandard
 
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
+# Possessive: 64 KiB of spaces must not be tried in every way (10 s).
+_CHARSET = re.compile(r"charset\s*+=\s*+[\"']?\s*+([A-Za-z0-9_:.-]+)", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _STATUS = re.compile(rb"HTTP/\d(?:\.\d)?\s+(\d{3})\b")
-_CHUNK_SIZE = re.compile(rb"\s*([0-9A-Fa-f]{1,8})[^\r\n]*\r?\n")
+_CHUNK_SIZE = re.compile(rb"\s*+([0-9A-Fa-f]{1,8})[ \t]*+(?:;[^\r\n]*+)?\r?\n")
 _MAX_HEAD_BYTES = 1 << 16
+_MAX_ENCODINGS = 4  # one after another; real servers send at most two
 
 
 class HttpError(ValueError):
@@ -41,17 +43,17 @@ class Response:
 
 def parse_headers(block: bytes) -> dict[str, str]:
     """Parse `Name: value` lines (the first line is skipped); names in lower case, the first of a name wins."""
-    headers: dict[str, str] = {}
-    name = ""
+    headers: dict[str, list[bytes]] = {}
+    values: list[bytes] = []
     for line in block.split(b"\n")[1:]:
-        if line[:1] in (b" ", b"\t") and name:
-            headers[name] += " " + line.strip().decode("utf-8", "replace")
+        if line[:1] in (b" ", b"\t"):
+            values.append(line.strip())
             continue
         key, colon, value = line.partition(b":")
         if colon:
-            name = key.strip().decode("utf-8", "replace").lower()
-            headers.setdefault(name, value.strip().decode("utf-8", "replace"))
-    return headers
+            values = [value.strip()]
+            headers.setdefault(key.strip().decode("utf-8", "replace").lower(), values)
+    return {name: b" ".join(values).decode("utf-8", "replace") for name, values in headers.items()}
 
 
 def parse_response(block: bytes, max_body_bytes: int, *, head_only: bool = False) -> Response:
@@ -59,7 +61,7 @@ def parse_response(block: bytes, max_body_bytes: int, *, head_only: bool = False
 
     Args:
         block: the block of the WARC record.
-        max_body_bytes: a body that is larger when decoded is refused (decompression bombs).
+        max_body_bytes: a body that is larger when decoded is refused.
         head_only: leave the body empty.
 
     Raises:
@@ -84,25 +86,35 @@ def _decode(body: bytes, headers: dict[str, str], limit: int) -> bytes:
     """
     if "chunked" in headers.get("transfer-encoding", "").lower() and _CHUNK_SIZE.match(body):
         body = _dechunk(body)
-    for encoding in reversed([name.strip() for name in headers.get("content-encoding", "").lower().split(",")]):
+    encodings = [name.strip() for name in headers.get("content-encoding", "").lower().split(",")]
+    if len(encodings) > _MAX_ENCODINGS:
+        text = f"too many content encodings: got {len(encodings)}; expected at most {_MAX_ENCODINGS}"
+        raise HttpError("content_encoding", text)
+    for encoding in reversed(encodings):
         body = _decompress(body, encoding, limit)
+    if len(body) > limit:
+        raise _too_large(str(len(body)), limit)
     return body
 
 
+def _too_large(got: str, limit: int) -> HttpError:
+    text = f"HTTP body too large: got {got} bytes once decoded; expected at most {limit}"
+    return HttpError("too_large", f"{text} (limits.max_page_mb = {limit / 1e6:g})")
+
+
 def _dechunk(body: bytes) -> bytes:
-    parts: list[bytes] = []
-    at = 0
+    joined, at = bytearray(), 0  # and no list: there may be a chunk for every byte
     while True:
         size = _CHUNK_SIZE.match(body, at)
         if size is None:
             raise HttpError("bad_chunks", f"broken chunked body: got {body[at : at + 20]!r}; expected a chunk size")
         length = int(size[1], 16)
         if length == 0:
-            return b"".join(parts)
+            return bytes(joined)
         start = size.end()
         if start + length > len(body):
             raise HttpError("bad_chunks", f"broken chunked body: got {len(body) - start} bytes; expected {length}")
-        parts.append(body[start : start + length])
+        joined += body[start : start + length]
         at = start + length + (2 if body[start + length : start + length + 2] == b"\r\n" else 0)
 
 
@@ -136,7 +148,7 @@ def _inflate(body: bytes, window_bits: int, limit: int) -> bytes:
     except zlib.error as error:
         raise HttpError("content_encoding", f"broken compressed body: got {error}; expected a valid stream") from error
     if len(output) > limit:
-        raise HttpError("too_large", f"decoded body too large: got more than {limit} bytes; expected at most that")
+        raise _too_large(f"more than {limit}", limit)
     if not decoder.eof:
         raise HttpError(
             "content_encoding",
@@ -152,7 +164,7 @@ def _unzstd(body: bytes, limit: int) -> bytes:
     except zstandard.ZstdError as error:
         raise HttpError("content_encoding", f"broken compressed body: got {error}; expected a valid stream") from error
     if len(output) > limit:
-        raise HttpError("too_large", f"decoded body too large: got more than {limit} bytes; expected at most that")
+        raise _too_large(f"more than {limit}", limit)
     return output
 
 
@@ -165,7 +177,7 @@ def _unbrotli(body: bytes, limit: int) -> bytes:
     except brotli.error as error:
         raise HttpError("content_encoding", f"broken compressed body: got {error}; expected a valid stream") from error
     if len(output) > limit:
-        raise HttpError("too_large", f"decoded body too large: got more than {limit} bytes; expected at most that")
+        raise _too_large(f"more than {limit}", limit)
     if not decoder.is_finished():
         raise HttpError(
             "content_encoding",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import orjson
@@ -10,6 +11,10 @@ from pipelines.readers.lines import BYTE_ORDER_MARK, read_lines
 from pipelines.readers.records import RAW_BYTES, BadRecord, Item, NonDocument, ReadOptions
 from pipelines.readers.rows import row_item, type_name
 from pipelines.readers.stream import ByteReader
+
+_MAX_VALUES = 1_000_000
+_MARKS = (b",", b"[", b"{")
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
 
 
 def read(stream: ByteReader, options: ReadOptions) -> Iterator[Item]:
@@ -31,6 +36,9 @@ def _parse(offset: int, line: bytes, options: ReadOptions) -> Item:
     def bad(error: str, text: str) -> BadRecord:
         return BadRecord(offset, len(line), error, text, line[:RAW_BYTES])
 
+    values = _count_values(body)
+    if values > _MAX_VALUES:
+        return bad("too_many_values", f"too many values: got {values}; expected at most {_MAX_VALUES} in a record")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -38,6 +46,14 @@ def _parse(offset: int, line: bytes, options: ReadOptions) -> Item:
     if not isinstance(value, dict):
         return bad("not_an_object", f"line is not an object: got {type_name(value)}; expected object")
     return row_item(value, offset, len(line), line, options)
+
+
+def _count_values(body: bytes) -> int:
+    """Count the values of a line that has room for too many: up to 64 bytes of memory for 3 bytes of JSON."""
+    if len(body) <= _MAX_VALUES or sum(body.count(mark) for mark in _MARKS) <= _MAX_VALUES:
+        return 0
+    structure = _STRINGS.sub(b"", body)
+    return sum(structure.count(mark) for mark in _MARKS)
 
 
 def _explain(body: bytes, error: orjson.JSONDecodeError) -> tuple[str, str]:

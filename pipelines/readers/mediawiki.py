@@ -14,19 +14,21 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pipelines.readers.compression import read_members
 from pipelines.readers.records import RAW_BYTES, BadRecord, Item, NonDocument, ReadOptions, Record, too_large
-from pipelines.readers.stream import ByteReader, broken_by, open_stream, read_members
+from pipelines.readers.stream import ByteReader, broken_by, open_stream
 from pipelines.readers.transcode import open_text
 
 _START, _END = b"<page>", b"</page>"
 _HEAD_BYTES = 1 << 16
 _DECLARATION = re.compile(rb"<\?xml[^>]*encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"']")
 _BASE = re.compile(rb"<base>\s*([^<\s]+)\s*</base>")
-_NAMESPACE = re.compile(rb"<namespace\s+key=\"(-?\d+)\"[^>]*>([^<]+)</namespace>")
+_NAMESPACE = re.compile(rb"<namespace\s+key=\"(-?\d+)\"[^<>]*>([^<]+)</namespace>")
 _READABLE = ("utf-8", "utf8", "us-ascii", "ascii", "utf-16")  # UTF-16 was made UTF-8 before it came here
 _REDIRECT = re.compile(
-    r"\s*#\w+\s*:?\s*\[\["
+    r"\s*+#\w++\s*+:?\s*+\[\["  # possessive: a megabyte of spaces must not be tried in every way
 )  # dumps before version 0.4 have no <redirect>, and every language its word
+_MAX_MARKS = 2_000_000  # of a page: an element takes up to 250 bytes of memory for 4 bytes of the dump
 _STREAM_STEP = 1 << 24  # bz2 makes at most 2^15 bytes of one
 
 
@@ -55,7 +57,7 @@ class Streams:
         self.bytes_read = 0
         self._path, self._options = path, options
         self._done = False
-        self.head = open_stream(path).peek(_HEAD_BYTES)
+        self.head = open_stream(path, options).peek(_HEAD_BYTES)
 
     def finished(self) -> bool:
         """Say whether the reader has come to the end of the piece."""
@@ -67,7 +69,8 @@ class Streams:
 
     def streams(self) -> Iterator[ByteReader]:
         """Yield every stream of the piece."""
-        for member, blocks in read_members(self._path, self._options.start, self._options.end or 0):
+        options = self._options
+        for member, blocks in read_members(self._path, options.start, options.end or 0, options.inflation):
             stream = ByteReader(blocks, member * _STREAM_STEP)
             yield stream
             self.bytes_read += stream.bytes_read
@@ -86,8 +89,9 @@ def read(opened: ByteReader | Streams, options: ReadOptions) -> Iterator[Item]:
     non-documents, and so is everything between pages. A dump that is neither UTF-8 nor UTF-16 is one bad record.
     """
     if isinstance(opened, Streams):
+        site = _site(opened.head)
         for stream in opened.streams():
-            yield from _pages(stream, _site(opened.head), options)
+            yield from _pages(stream, site, options)
         return
     head = opened.peek(_HEAD_BYTES)
     foreign = _foreign_encoding(head)
@@ -106,7 +110,7 @@ def _pages(stream: ByteReader, site: _Site, options: ReadOptions) -> Iterator[It
                 return
             yield broken_by(fault, offset, 0, b"")
         elif stream.peek(len(_START)) == _START:
-            yield from _page(stream, site, options)
+            yield _page(stream, site, options)
         else:
             yield _between(stream)
 
@@ -153,26 +157,22 @@ def _between(stream: ByteReader) -> Item:
     return NonDocument(offset, taken.length, "markup")
 
 
-def _page(stream: ByteReader, site: _Site, options: ReadOptions) -> Iterator[Item]:
+def _page(stream: ByteReader, site: _Site, options: ReadOptions) -> Item:
     """Read one page; a page that is cut short by the start of the next one is a bad record of its own."""
     offset = stream.position
-    taken = stream.until(_END, options.max_record_bytes)
-    fault = None if taken.found else stream.next_segment()
-    if not taken.whole and fault is None:
-        yield too_large(offset, taken.length, options.max_record_bytes, taken.content)
-        return
-    last = taken.content.rfind(_START)
-    if last > 0:
+    taken = stream.until(_END, options.max_record_bytes, stop=_START)
+    if taken.stopped:
         text = "page without an end: got <page>; expected </page> before it"
-        yield BadRecord(offset, last, "broken_page", text, taken.content[: min(last, RAW_BYTES)])
-    content = taken.content[last:]
+        return BadRecord(offset, taken.length, "broken_page", text, taken.content[:RAW_BYTES])
+    fault = None if taken.found else stream.next_segment()
     if fault is not None:
-        yield broken_by(fault, offset + last, taken.length - last, content)
-    elif not taken.found:
+        return broken_by(fault, offset, taken.length, taken.content)
+    if not taken.whole:
+        return too_large(offset, taken.length, options.max_record_bytes, taken.content)
+    if not taken.found:
         text = "page without an end: got the end of the file; expected </page>"
-        yield BadRecord(offset + last, taken.length - last, "truncated", text, content[:RAW_BYTES])
-    else:
-        yield _parse(offset + last, content, site)
+        return BadRecord(offset, taken.length, "truncated", text, taken.content[:RAW_BYTES])
+    return _parse(offset, taken.content, site)
 
 
 def _parse(offset: int, content: bytes, site: _Site) -> Item:
@@ -181,6 +181,10 @@ def _parse(offset: int, content: bytes, site: _Site) -> Item:
     The fragment has no DOCTYPE (one after the root's start is an error), so no entity can be defined or expanded.
     """
     length = len(content)
+    marks = content.count(b"<") + content.count(b'="') if length > _MAX_MARKS else 0
+    if marks > _MAX_MARKS:
+        text = f"page with too much markup: got {marks} tags and attributes; expected at most {_MAX_MARKS}"
+        return BadRecord(offset, length, "too_many_values", text, content[:RAW_BYTES])
     try:
         page = ET.fromstring(content)
     except ET.ParseError as error:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from pipelines.contracts.recipe import Csv, Fields, Source, Units
+from pipelines.contracts.recipe import Csv, Fields, Limits, Source, Units
+from pipelines.readers.compression import Inflation
 
 RAW_BYTES = 1 << 16  # of a bad record that are kept
 
@@ -80,6 +81,8 @@ class ReadOptions:
 
     Attributes:
         max_record_bytes: longer records become bad records and are never held in memory.
+        max_page_bytes: longer bodies of HTTP responses, once decoded, become bad records.
+        inflation: what a compressed file may give at most.
         fields: field mapping of records that have fields.
         text: what one document is in plain text.
         csv: how CSV and TSV files are written.
@@ -90,6 +93,8 @@ class ReadOptions:
     """
 
     max_record_bytes: int = 64_000_000
+    max_page_bytes: int = 16_000_000
+    inflation: Inflation = field(default_factory=Inflation)
     fields: Fields = field(default_factory=Fields)
     text: Units = field(default_factory=Units)
     csv: Csv = field(default_factory=Csv)
@@ -98,9 +103,19 @@ class ReadOptions:
     end: int | None = None
 
 
-def read_options(source: Source, max_record_bytes: int, start: int = 0, end: int | None = None) -> ReadOptions:
+def read_options(source: Source, limits: Limits, start: int = 0, end: int | None = None) -> ReadOptions:
     """Return what the reader of a source needs to know."""
-    return ReadOptions(max_record_bytes, source.fields, source.text, source.csv, source.encoding, start, end)
+    return ReadOptions(
+        max_record_bytes=int(limits.max_record_mb * 1e6),
+        max_page_bytes=int(limits.max_page_mb * 1e6),
+        inflation=Inflation(limits.max_inflation, max(Inflation().free_bytes, int(limits.max_record_mb * 1e6))),
+        fields=source.fields,
+        text=source.text,
+        csv=source.csv,
+        encoding=source.encoding,
+        start=start,
+        end=end,
+    )
 
 
 class Opened(Protocol):

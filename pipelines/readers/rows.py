@@ -44,7 +44,7 @@ def row_item(value: Mapping[str, object], offset: int, length: int, raw: bytes, 
         return bad("missing_field", f"no field {fields.text!r}: got fields {names(value)}; expected {fields.text!r}")
     if not isinstance(text, str | bytes):
         return bad("wrong_type", f"field {fields.text!r} is no text: got {type_name(text)}; expected string")
-    content = text.encode() if isinstance(text, str) else text
+    content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text  # a dead letter at extraction
     if len(content) > options.max_record_bytes:
         return too_large(offset, length, options.max_record_bytes, content)
     optional: list[str | None] = []

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import codecs
 import itertools
+import re
 from collections.abc import Callable, Iterator
 
+from pipelines.readers.compression import Fault, read_blocks
 from pipelines.readers.records import ReadOptions
-from pipelines.readers.stream import ByteReader, Fault, read_blocks
+from pipelines.readers.stream import ByteReader
 
 _SNIFF_BYTES = 4
+_HALF_CHARACTERS = re.compile("([\ud800-\udfff]+)")
 _Decode = Callable[[bytes, str, bool], tuple[str, int]]
 
 
@@ -23,7 +26,7 @@ def open_text(path: str, options: ReadOptions) -> ByteReader:
     The stream of a piece starts one byte early, so that the reader can see whether a line starts exactly there.
     """
     first = max(0, options.start - 1)
-    return ByteReader(to_utf8(read_blocks(path, first)), first)
+    return ByteReader(to_utf8(read_blocks(path, first, options.inflation)), first)
 
 
 def utf16_name(head: bytes) -> str | None:
@@ -67,17 +70,23 @@ def _transcode(blocks: Iterator[bytes | Fault], decode: _Decode) -> Iterator[byt
 
 
 def _decode_block(data: bytes, decode: _Decode, *, final: bool) -> tuple[list[bytes | Fault], bytes]:
-    """Decode a block; what it gives, and the bytes of a character that is not whole yet."""
+    """Decode a block; what it gives, and the bytes of a character that is not whole yet.
+
+    Half characters pass the decoder and are then looked for in the text: to decode again after each of them would
+    take a time that grows with their square.
+    """
+    odd = data[len(data) - len(data) % 2 :] if final else b""
+    text, used = decode(data[: len(data) - len(odd)], "surrogatepass", final)
     parts: list[bytes | Fault] = []
-    while True:
-        try:
-            text, used = decode(data, "strict", final)
-        except UnicodeDecodeError as error:
-            sound, _ = decode(data[: error.start], "strict", True)
-            found = data[error.start : error.end].hex(" ")
-            what = f"damaged UTF-16: got bytes {found} ({error.reason}); expected a character"
-            parts += [sound.encode(), Fault("damaged_encoding", what, error.end - error.start)]
-            data = data[error.end :]
-        else:
-            parts.append(text.encode())
-            return [part for part in parts if part], data[used:]
+    for at, part in enumerate(_HALF_CHARACTERS.split(text)):
+        if at % 2:
+            parts.append(_damaged(f"{len(part)} half characters, the first U+{ord(part[0]):04X}", 2 * len(part)))
+        elif part:
+            parts.append(part.encode())
+    if odd:
+        parts.append(_damaged(f"byte {odd.hex()} at the end", 1))
+    return parts, b"" if final else data[used:]
+
+
+def _damaged(what: str, length: int) -> Fault:
+    return Fault("damaged_encoding", f"damaged UTF-16: got {what}; expected characters", length)

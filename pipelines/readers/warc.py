@@ -2,11 +2,12 @@ r"""WARC 1.0 and 1.1: our own record parser over the decompressed stream.
 
 FastWARC is faster but reports compressed positions only, and drops what it cannot read; here every byte is
 accounted for (FastWARC and warcio are the oracles of the tests). After a broken record, reading goes on at the
-next line that starts with `WARC/1.`.
+next `WARC/1.` that is a version line before a header.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from pipelines.readers.http import HttpError, Response, parse_headers, parse_response
@@ -15,7 +16,10 @@ from pipelines.readers.stream import ByteReader, broken_by
 
 _HEADER_END = b"\r\n\r\n"
 _HEADER_BYTES = 1 << 16
-_NEXT_RECORD = b"\nWARC/1."
+_VERSION = b"WARC/1."
+_NEXT_RECORD = b"\n" + _VERSION
+_RECORD_START = re.compile(rb"WARC/1\.[01]\r?\n[A-Za-z]")
+_PROBE_BYTES = 12
 _ARC_MARK = b"filedesc://"
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 _UNTYPED = ("", "application/octet-stream", "application/unknown", "unknown/unknown")
@@ -39,7 +43,7 @@ def read(stream: ByteReader, options: ReadOptions) -> Iterator[Item]:
             if fault is None:
                 return
             yield broken_by(fault, offset, 0, b"")
-        elif stream.peek(7) == b"WARC/1.":
+        elif stream.peek(len(_VERSION)) == _VERSION:
             yield _record(stream, offset, options)
         elif stream.peek(2) == b"\r\n":  # some writers put more than two line ends between records
             yield NonDocument(offset, stream.skip(2), "blank")
@@ -63,12 +67,18 @@ def _refuse_arc(stream: ByteReader) -> Iterator[Item]:
 
 
 def _resynchronise(stream: ByteReader, offset: int, error: str, text: str) -> BadRecord:
-    """Pass over everything up to the next line that starts a record; one bad record."""
-    taken = stream.until(_NEXT_RECORD, RAW_BYTES, give_back=len(_NEXT_RECORD) - 1)
+    """Pass over everything up to the start of the next record; one bad record."""
+    raw, length = stream.peek(RAW_BYTES), stream.skip(1)
+    while True:
+        taken = stream.until(_VERSION, 0, give_back=len(_VERSION))
+        length += taken.length
+        if not taken.found or _RECORD_START.match(stream.peek(_PROBE_BYTES)):
+            break
+        length += stream.skip(1)
     fault = None if taken.found else stream.next_segment()
     if fault is not None:
-        return broken_by(fault, offset, taken.length, taken.content)
-    return BadRecord(offset, taken.length, error, f"broken WARC record: {text}", taken.content[:RAW_BYTES])
+        return broken_by(fault, offset, length, raw[:length])
+    return BadRecord(offset, length, error, f"broken WARC record: {text}", raw[:length])
 
 
 def _record(stream: ByteReader, offset: int, options: ReadOptions) -> Item:
@@ -85,16 +95,17 @@ def _record(stream: ByteReader, offset: int, options: ReadOptions) -> Item:
     length = header_bytes + int(size)
     if length > options.max_record_bytes:
         return _large_record(stream, offset, length, headers, head[header_bytes:], options)
-    data = stream.peek(length + len(_HEADER_END))
-    trailer = data[length:]
-    if len(data) < length:
-        return _resynchronise(stream, offset, "truncated", f"got {len(data)} bytes; expected {length}")
+    held = stream.hold(length + len(_HEADER_END))  # and no copy yet: every record may claim 64 MB
+    if held < length:
+        return _resynchronise(stream, offset, "truncated", f"got {held} bytes; expected {length}")
+    trailer = stream.peek(len(_HEADER_END), length)
     if trailer != _HEADER_END[: len(trailer)]:
         return _resynchronise(
             stream, offset, "wrong_length", f"got {trailer!r} after the block; expected two line ends"
         )
-    stream.skip(len(data))
-    return _classify(offset, len(data), headers, data[header_bytes:length], options)
+    block = stream.peek(int(size), header_bytes)
+    stream.skip(held)
+    return _classify(offset, held, headers, block, options)
 
 
 def _large_record(
@@ -128,7 +139,7 @@ def _kind_without_payload(headers: dict[str, str], head: bytes) -> str | None:
         return record_type if record_type in known else "other"
     if not _mime(headers).startswith("application/http"):
         return "response:not_http"
-    response = parse_response(head, max_body_bytes=0, head_only=True)
+    response = parse_response(head, 0, head_only=True)
     if response.status != 200:
         return "response:status"
     return _kind_of_type("response", _mime(response.headers))
@@ -156,7 +167,7 @@ def _classify(offset: int, length: int, headers: dict[str, str], block: bytes, o
         if kind is not None:
             return NonDocument(offset, length, kind)
         if headers["warc-type"].lower() == "response":
-            response = parse_response(block, options.max_record_bytes)
+            response = parse_response(block, min(options.max_page_bytes, options.max_record_bytes))
         else:
             response = Response(200, headers, block)
     except HttpError as error:

@@ -68,6 +68,8 @@ def _literals(recipe: Recipe) -> object:
         "sample": recipe.sample,
         "extract": recipe.extract.model_dump(mode="json"),
         "max_record_mb": recipe.limits.max_record_mb,
+        "max_page_mb": recipe.limits.max_page_mb,
+        "max_inflation": recipe.limits.max_inflation,
         "keep_dead_letter_bytes": recipe.limits.keep_dead_letter_bytes,
         **_pii_literals(recipe),
     }
@@ -118,7 +120,7 @@ class _Ingest:
             StageError: if the items of the reader do not cover its bytes (a fault of the reader).
         """
         source = self.recipe.source(self.source)
-        options = read_options(source, int(self.recipe.limits.max_record_mb * 1e6), start, end)
+        options = read_options(source, self.recipe.limits, start, end)
         reader = READERS[source.format]
         opened = reader.open(storage.join(root, path) if root else path, options)
         place = start

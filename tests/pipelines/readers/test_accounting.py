@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.readers import READERS
+from pipelines.readers.compression import Fault, read_blocks
 from pipelines.readers.records import RAW_BYTES, BadRecord, ReadOptions
-from pipelines.readers.stream import Fault, read_blocks
 from pipelines.readers.transcode import to_utf8
 from tests.data.awkward import SOURCES, make_awkward_corpus, make_corpus
 

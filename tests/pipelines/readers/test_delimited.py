@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from pipelines.contracts.recipe import Csv, Fields
 from pipelines.readers import READERS
+from pipelines.readers.compression import Fault
 from pipelines.readers.records import BadRecord, Item, NonDocument, ReadOptions, Record
-from pipelines.readers.stream import ByteReader, Fault
+from pipelines.readers.stream import ByteReader
 
 
 def _read(data: bytes | list[bytes | Fault], kind: str = "csv", **options: object) -> list[Item]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipelines.readers import mediawiki
+from pipelines.readers.compression import Fault
 from pipelines.readers.records import BadRecord, Item, NonDocument, ReadOptions, Record
-from pipelines.readers.stream import ByteReader, Fault, open_stream
+from pipelines.readers.stream import ByteReader, open_stream
 from tests.data.awkward import make_corpus
 from tests.data.formats import WIKI_HEAD, WIKI_TAIL, wiki_page
 

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.contracts.errors import StageError
-from pipelines.readers.stream import ByteReader, Fault, open_stream, read_blocks
+from pipelines.readers.compression import Fault, read_blocks
+from pipelines.readers.stream import ByteReader, open_stream
 from tests.data.formats import compress
 from tests.data.sentences import Writer
 

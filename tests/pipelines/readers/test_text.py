@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pipelines.contracts.recipe import Units
 from pipelines.readers import text
+from pipelines.readers.compression import Fault
 from pipelines.readers.records import BadRecord, Item, ReadOptions, Record
-from pipelines.readers.stream import ByteReader, Fault
+from pipelines.readers.stream import ByteReader
 
 
 def _read(blocks: list[bytes | Fault], limit: int = 1000) -> list[Item]:

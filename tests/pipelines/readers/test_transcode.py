@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.readers.stream import Fault
+from pipelines.readers.compression import Fault
 from pipelines.readers.transcode import to_utf8, utf16_name
 
 
@@ -47,7 +47,7 @@ def test_damage_costs_the_damaged_character() -> None:
     faults = [block for block in found if isinstance(block, Fault)]
     assert [fault.length for fault in faults] == [2, 1]
     assert faults[0].error == "damaged_encoding"
-    assert "got bytes 00 d8" in faults[0].message
+    assert "got 1 half characters, the first U+D800" in faults[0].message
 
 
 def test_a_fault_takes_half_a_character_with_it() -> None:

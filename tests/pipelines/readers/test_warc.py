@@ -12,9 +12,10 @@ from fastwarc.warc import ArchiveIterator
 from warcio.archiveiterator import ArchiveIterator as WarcioIterator
 
 from pipelines.readers import warc
+from pipelines.readers.compression import Fault
 from pipelines.readers.http import HttpError, parse_response
 from pipelines.readers.records import BadRecord, Item, NonDocument, ReadOptions, Record
-from pipelines.readers.stream import ByteReader, Fault, open_stream
+from pipelines.readers.stream import ByteReader, open_stream
 from tests.data.awkward import make_corpus
 from tests.data.formats import compress, html_page, http_response, page_record, warc_record
 
