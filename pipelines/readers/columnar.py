@@ -9,21 +9,26 @@ that follows (Arrow stream).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.contracts import storage
-from pipelines.readers.records import BadRecord, Item, ReadOptions
+from pipelines.readers.records import RAW_BYTES, BadRecord, Item, ReadOptions, too_large
 from pipelines.readers.rows import row_item
 
-_BATCH_ROWS = 256  # rows that are Python objects at a time
+_BATCH_ROWS = 256  # rows that are Python objects at a time, if they are not large
+_BATCH_BYTES = 8 << 20  # of text that is decoded at a time, if one row is not larger
 _BATCH_STEP = 1 << 32  # between the offsets of two record batches
 _FILE_MAGIC = b"ARROW1"
-_FAULTS = (pa.ArrowException, OSError, ValueError, MemoryError)
+_STREAM_START = 8  # of the stream that an Arrow file holds
+# KeyError: two columns of one name; OverflowError: lengths beyond 2^63; both from Arrow for damaged or odd files.
+_FAULTS = (pa.ArrowException, OSError, ValueError, MemoryError, KeyError, OverflowError)
 _Group = tuple[int, str, Iterator[pa.RecordBatch]]  # offset of the first row, what it is, its batches
 
 
@@ -70,11 +75,11 @@ class Columnar:
                 if batch is None:
                     return
                 batch = _mapped(batch, self._options)
+                self.bytes_read += pc.sum(batch["length"]).as_py() or 0
             except _FAULTS as error:
                 text = f"rows of {name} cannot be read: got {_short(error)}; expected sound data (the rest is lost)"
                 yield BadRecord(offset, 0, "unreadable_rows", text)
                 return
-            self.bytes_read += pc.sum(pc.binary_length(batch[0])).as_py() or 0
             yield offset, batch
             offset += batch.num_rows
 
@@ -112,11 +117,22 @@ class ArrowRows(Columnar):
     def _groups(self, file: Any) -> Iterator[_Group]:
         is_file = file.read(len(_FILE_MAGIC)) == _FILE_MAGIC
         file.seek(0)
-        reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
+        lost: Exception | None = None
+        try:
+            reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
+        except _FAULTS as error:
+            if not is_file:
+                raise
+            lost = error  # the footer is damaged or cut off, but what it lists is a stream
+            file.seek(_STREAM_START)
+            reader = pa.ipc.open_stream(file)
         _check_text(reader.schema, self._options)
-        if not is_file:
+        if not is_file or lost:
+            number = 0
             for number, batches in enumerate(_one_by_one(reader)):
                 yield number * _BATCH_STEP, f"record batch {number}", batches
+            if lost:
+                yield (number + 1) * _BATCH_STEP, "the footer", _raising(lost)
             return
 
         def batch(number: int) -> Iterator[pa.RecordBatch]:
@@ -145,6 +161,11 @@ def _one_by_one(reader: pa.RecordBatchReader) -> Iterator[Iterator[pa.RecordBatc
         yield batch()
 
 
+def _raising(error: Exception) -> Iterator[pa.RecordBatch]:
+    raise error
+    yield  # a generator, which raises when it is read
+
+
 def read(opened: Columnar, options: ReadOptions) -> Iterator[Item]:
     """Read the rows of a file or piece."""
     for entry in opened.batches():
@@ -152,10 +173,74 @@ def read(opened: Columnar, options: ReadOptions) -> Iterator[Item]:
             yield entry
             continue
         offset, batch = entry
-        for start in range(0, batch.num_rows, _BATCH_ROWS):
-            for row, value in enumerate(batch.slice(start, _BATCH_ROWS).to_pylist(), start):
-                content = value[options.fields.text] or b""
-                yield row_item(value, offset + row, len(content), content, options)
+        lengths = batch["length"].to_numpy()
+        start = 0
+        while start < batch.num_rows:
+            fitting = int(np.searchsorted(np.cumsum(lengths[start : start + _BATCH_ROWS]), _BATCH_BYTES, "right"))
+            rows = batch.slice(start, max(1, fitting))
+            if lengths[start] > options.max_record_bytes:
+                yield _large_row(rows, offset + start, int(lengths[start]), options)
+                start += 1
+                continue
+            for row, value in enumerate(_values(rows, options), start):
+                yield _row(value, offset + row, int(lengths[row]), options)
+            start += rows.num_rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Unreadable:
+    """Stands for a value that cannot be a Python object: a time beyond the year 9999, an unknown time zone."""
+
+    error: str
+
+
+def _values(rows: pa.RecordBatch, options: ReadOptions) -> Iterator[dict[str, Any]]:
+    """Yield the values of rows by column."""
+    names = [name for name in rows.schema.names if name != "length"]
+    columns = [_bytes(rows.column(names[0])).to_pylist(), *(_optional(rows.column(name)) for name in names[1:])]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(names, values, strict=True))
+
+
+def _optional(column: pa.Array) -> list[Any]:
+    """Return the values of a column other than the text; where a value cannot be read, what is wrong with it."""
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)  # Python knows no nanoseconds
+    try:
+        values = column.to_pylist()
+    except _FAULTS:
+        values = [_readable(scalar.as_py) for scalar in column]
+    return [_readable(value.decode) if isinstance(value, bytes) else value for value in values]
+
+
+def _readable(make: Callable[[], Any]) -> Any:
+    try:
+        return make()
+    except _FAULTS as error:
+        return _Unreadable(_short(error))
+
+
+def _row(value: dict[str, Any], offset: int, length: int, options: ReadOptions) -> Item:
+    content = value[options.fields.text] or b""
+    for name, found in value.items():
+        if isinstance(found, _Unreadable):
+            text = f"field {name!r} cannot be read: got {found.error}; expected a sound value"
+            return BadRecord(offset, length, "unreadable_value", text, content[:RAW_BYTES])
+    return row_item(value, offset, length, content, options)
+
+
+def _large_row(rows: pa.RecordBatch, offset: int, length: int, options: ReadOptions) -> Item:
+    """Make the bad record of a first row that is too large, without a copy of it."""
+    buffer = _bytes(rows.column(options.fields.text).slice(0, 1))[0].as_buffer()
+    return too_large(
+        offset, length, options.max_record_bytes, buffer.slice(0, min(RAW_BYTES, buffer.size)).to_pybytes()
+    )
+
+
+def _bytes(text: pa.Array) -> pa.Array:
+    """Return texts as bytes: a text that is no UTF-8 costs one row, at extraction."""
+    text = text.dictionary_decode() if pa.types.is_dictionary(text.type) else text
+    return text.cast(pa.large_binary())
 
 
 def row_group_bytes(path: str) -> list[int]:
@@ -222,7 +307,9 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _mapped(batch: pa.RecordBatch, options: ReadOptions) -> pa.RecordBatch:
-    """Return the mapped columns under their dotted names: the text as bytes first, checked against its offsets.
+    """Return the mapped columns under their dotted names, checked against their offsets, and the `length` of the text.
+
+    A dictionary stays one: forty rows may share one text of 64 MB.
 
     Raises:
         pa.ArrowInvalid: if offsets or values do not fit (damaged IPC data can point anywhere).
@@ -231,14 +318,27 @@ def _mapped(batch: pa.RecordBatch, options: ReadOptions) -> pa.RecordBatch:
     arrays = []
     for name in names:
         array = _column(batch, name)
-        if name == options.fields.text:
-            if not (pa.types.is_string(array.type) or pa.types.is_large_string(array.type)):
-                array.validate(full=True)  # casts of these follow indices and views
-                array = array.dictionary_decode() if pa.types.is_dictionary(array.type) else array
-            array = array.cast(pa.large_binary())  # a text that is no UTF-8 costs one row, at extraction
+        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
+            array = array.cast(pa.binary() if pa.types.is_string(array.type) else pa.large_binary())
         array.validate(full=True)
         arrays.append(array)
-    return pa.record_batch(arrays, names=names)
+    return pa.record_batch([*arrays, _lengths(arrays[0])], names=[*names, "length"])
+
+
+def _lengths(text: pa.Array) -> pa.Array:
+    """Return the bytes of every text; 0 where there is none."""
+    if pa.types.is_null(text.type):
+        return pa.array([0] * len(text), pa.int64())
+    if pa.types.is_dictionary(text.type):
+        lengths = pc.binary_length(text.dictionary).cast(pa.int64()).take(text.indices)
+    elif pa.types.is_string_view(text.type) or pa.types.is_binary_view(text.type):
+        views = np.frombuffer(text.buffers()[1], np.int32)[4 * text.offset :: 4][
+            : len(text)
+        ]  # length, and where it lies
+        lengths = pc.if_else(text.is_valid(), pa.array(views, pa.int64()), 0)
+    else:
+        lengths = pc.binary_length(text).cast(pa.int64())
+    return lengths.fill_null(0)
 
 
 def _column(batch: pa.RecordBatch, path: str) -> pa.Array:

@@ -148,7 +148,8 @@ def read_blocks(path: str, start: int = 0, inflation: Inflation | None = None) -
     with storage.open_read(path) as file:
         head = file.read(_MAGIC_BYTES)
         found = _codec_of_magic(head)
-        if head and found is not codec:
+        damaged = found is None and codec is not None and codec.magic.search(file.read(_REREAD_BYTES))
+        if head and found is not codec and not damaged:
             names = [c.suffix if c else "no compression" for c in (found, codec)]
             text = (
                 f"compression and file name disagree: got {names[0]} by magic number; expected {names[1]} by file name"
@@ -289,10 +290,11 @@ class _Budget:
     def spend(self, given: int) -> bool:
         """Count decompressed bytes; False if they are too many."""
         self._left -= given
-        if self._left >= 0:
-            return True
-        self._left = 0.0
-        return False
+        return self._left >= 0
+
+    def resume(self, place: int) -> None:
+        """Count from nothing after a bomb: what follows it may be sound."""
+        self._left, self._counted = 0.0, place
 
 
 def _decompress(file: IO[bytes] | _Window, codec: _Codec, inflation: Inflation) -> Iterator[tuple[int, bytes | Fault]]:
@@ -329,6 +331,7 @@ def _member(source: _Compressed, codec: _Codec, budget: _Budget, inflation: Infl
                         f"{inflation.factor:g} bytes per byte (limits.max_inflation) and {inflation.free_bytes} more"
                     )
                     source.find(codec.magic)
+                    budget.resume(source.place)
                     yield Fault("inflation", text, max(0, source.place - first))
                     return
                 yield output
