@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Callable
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -164,6 +165,36 @@ class Extract(StrictModel):
     main_content: bool = True
 
 
+class Lists(StrictModel):
+    """List files of the user, relative to the recipe file; they feed the group of signals `lists`.
+
+    Attributes:
+        url_block: domains (with all their subdomains) and whole URLs; of two entries the longer one decides.
+        url_allow: the same, for what is allowed although `url_block` holds it.
+        url_words: words that count in URLs.
+        bad_words: words and phrases that count in texts, by language of the text; `any` is for all languages.
+    """
+
+    url_block: tuple[str, ...] = ()
+    url_allow: tuple[str, ...] = ()
+    url_words: tuple[str, ...] = ()
+    bad_words: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All files."""
+        return (*self.url_block, *self.url_allow, *self.url_words, *(p for ps in self.bad_words.values() for p in ps))
+
+    def moved(self, move: Callable[[str], str]) -> Lists:
+        """Return the same lists with every path put through a function."""
+        return Lists(
+            url_block=tuple(map(move, self.url_block)),
+            url_allow=tuple(map(move, self.url_allow)),
+            url_words=tuple(map(move, self.url_words)),
+            bad_words={language: tuple(map(move, paths)) for language, paths in self.bad_words.items()},
+        )
+
+
 PII_KINDS = ("secret", "email", "iban", "card", "ipv6", "ipv4", "phone")
 """Kinds of personal data, in the order in which they name stretches of text that two of them claim."""
 
@@ -309,6 +340,7 @@ class Recipe(StrictModel):
     sample: Fraction = 1.0
     extract: Extract = Extract()
     pii: Pii = Pii()
+    lists: Lists = Lists()
     profiles: tuple[ProfileUse, ...] = ()
     rules: dict[Name, Rule] = Field(default_factory=dict)
     signals: tuple[str, ...] = ()
@@ -334,12 +366,12 @@ class Recipe(StrictModel):
 
     @property
     def recipe_id(self) -> str:
-        """Hash of every literal except places (source paths, tokenizer path)."""
+        """Hash of every literal except places (paths of sources, tokenizer and list files)."""
         body = self.model_dump(mode="json")
         body["sources"].sort(key=lambda source: source["name"])  # their order changes no output
         for source in body["sources"]:
             del source["path"]
-        del body["tokenizer"]["path"]
+        del body["tokenizer"]["path"], body["lists"]
         return ids.fingerprint(body)
 
     def source(self, name: str) -> Source:
@@ -361,4 +393,5 @@ def load_recipe(path: str) -> Recipe:
     tokenizer = recipe.tokenizer
     if tokenizer.path is not None:
         tokenizer = tokenizer.model_copy(update={"path": storage.resolve(base, tokenizer.path)})
-    return recipe.model_copy(update={"sources": sources, "tokenizer": tokenizer})
+    lists = recipe.lists.moved(lambda path: storage.resolve(base, path))
+    return recipe.model_copy(update={"sources": sources, "tokenizer": tokenizer, "lists": lists})

@@ -106,6 +106,14 @@ SIGNAL_GROUPS: dict[str, tuple[pa.Field, ...]] = {
         field("lang_score", pa.float32(), "probability of that language"),
         *(field(name, pa.float64(), doc, unit) for name, (unit, doc) in QUALITY_SIGNALS.items()),
     ),
+    "lists": (
+        field(
+            "url_listed", pa.string(), "domain or url if the block list holds it, allowed if the allow list, too; or no"
+        ),
+        field("url_words", pa.float64(), "listed words in the URL", "words"),
+        field("bad_words", pa.float64(), "listed words and phrases in the text", "occurrences"),
+        field("bad_words_per_word", pa.float64(), "listed words and phrases per word", "per word"),
+    ),
 }
 
 

@@ -61,8 +61,26 @@ def signal_groups(recipe: Recipe) -> tuple[str, ...]:
             hint = did_you_mean(group, SIGNAL_GROUPS)
             raise ConfigError(message("signals", "unknown group", group, "a group of signals", hint))
     of_signal = group_of_signal()
-    wanted = {BASE_GROUP, *recipe.signals, *(of_signal[rule.signal] for rule in recipe_rules(recipe).values())}
+    rules = recipe_rules(recipe)
+    wanted = {BASE_GROUP, *recipe.signals, *(of_signal[rule.signal] for rule in rules.values())}
+    if recipe.lists.paths:
+        wanted.add("lists")
+    _check_lists(recipe, rules)
     return tuple(group for group in SIGNAL_GROUPS if group in wanted)
+
+
+def _check_lists(recipe: Recipe, rules: dict[str, Rule]) -> None:
+    """Refuse rules on lists that are not there: they would pass everything, and nobody would notice."""
+    given = {
+        "url_listed": recipe.lists.url_block,
+        "url_words": recipe.lists.url_words,
+        "bad_words": recipe.lists.bad_words,
+        "bad_words_per_word": recipe.lists.bad_words,
+    }
+    for name, rule in rules.items():
+        if rule.signal in given and not given[rule.signal]:
+            expected = f"a list file in lists.{'url_block' if rule.signal == 'url_listed' else rule.signal[:9]}"
+            raise ConfigError(message(f"rules.{name}", "a rule on a list that is not given", rule.signal, expected))
 
 
 def _narrowed(rule: Rule, use: ProfileUse) -> Rule:

@@ -11,6 +11,8 @@ import pyarrow as pa
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.schemas import BASE_GROUP, QUALITY_SIGNALS, SIGNAL_GROUPS
 from pipelines.kernels.quality import quality_statistics
+from pipelines.ops.bad_words import count_bad_words
+from pipelines.ops.urls import classify_url, count_url_words, load_url_list, load_url_words
 
 # signal: (numerator, denominator); a denominator of 0 counts as 1
 _RATIOS = {
@@ -72,12 +74,14 @@ class SignalInput:
         lang: [rows] most likely language.
         lang_score: [rows] its probability.
         recipe: the recipe, for groups that have settings.
+        url: [rows] addresses, may hold nulls; None where they are not known.
     """
 
     text: pa.Array
     lang: pa.Array
     lang_score: pa.Array
     recipe: Recipe
+    url: pa.Array | None = None
 
 
 def base_group(given: SignalInput) -> dict[str, pa.Array]:
@@ -86,7 +90,28 @@ def base_group(given: SignalInput) -> dict[str, pa.Array]:
     return {"lang": given.lang, "lang_score": given.lang_score, **quality}
 
 
-GROUP_FUNCTIONS: dict[str, Callable[[SignalInput], dict[str, pa.Array]]] = {BASE_GROUP: base_group}
+def lists_group(given: SignalInput) -> dict[str, pa.Array]:
+    """Return what the list files of the user say about addresses and texts."""
+    lists = given.recipe.lists
+    block, allow, words = (
+        load_url_list(lists.url_block),
+        load_url_list(lists.url_allow),
+        load_url_words(lists.url_words),
+    )
+    urls = [None] * len(given.text) if given.url is None else given.url.to_pylist()
+    found, per_word = count_bad_words(given.text, given.lang, lists.bad_words)
+    return {
+        "url_listed": pa.array([classify_url(url, block, allow) for url in urls], pa.string()),
+        "url_words": pa.array([float(count_url_words(url, words)) for url in urls], pa.float64()),
+        "bad_words": pa.array(found),
+        "bad_words_per_word": pa.array(per_word),
+    }
+
+
+GROUP_FUNCTIONS: dict[str, Callable[[SignalInput], dict[str, pa.Array]]] = {
+    BASE_GROUP: base_group,
+    "lists": lists_group,
+}
 """Who measures the columns of each group of SIGNAL_GROUPS."""
 
 

@@ -13,6 +13,7 @@ from pipelines.contracts.recipe import Near, Recipe
 from pipelines.contracts.tasks import Context, MapStage, Progress, Task, part_file, part_tasks
 from pipelines.kernels.language import LanguageIdentifier
 from pipelines.kernels.minhash import MinHashParams, minhash_signatures
+from pipelines.ops.list_files import list_mark
 from pipelines.ops.rules import signal_groups
 from pipelines.ops.signals import SignalInput, measure_groups
 
@@ -24,7 +25,9 @@ def minhash_params(near: Near) -> MinHashParams:
 
 def _literals(recipe: Recipe) -> object:
     near = recipe.dedup.near
-    return [None if near is None else [near.num_perm, near.ngram, near.seed], signal_groups(recipe)]
+    groups = signal_groups(recipe)
+    own: list[object] = [None if near is None else [near.num_perm, near.ngram, near.seed], groups]
+    return [*own, recipe.lists.moved(list_mark).model_dump(mode="json")] if "lists" in groups else own
 
 
 @functools.cache
@@ -33,7 +36,7 @@ def _language_identifier() -> LanguageIdentifier:
     return LanguageIdentifier.load()
 
 
-def measure_signals(part: int, first_row: int, text: pa.Array, recipe: Recipe) -> pa.Table:
+def measure_signals(part: int, first_row: int, text: pa.Array, recipe: Recipe, url: pa.Array | None = None) -> pa.Table:
     """Measure language and every other group of signals that the recipe needs.
 
     Args:
@@ -41,12 +44,13 @@ def measure_signals(part: int, first_row: int, text: pa.Array, recipe: Recipe) -
         first_row: row of the first document.
         text: [rows] texts.
         recipe: the recipe.
+        url: [rows] addresses, if they are known.
 
     Returns:
         [rows] table of `signals`.
     """
     lang, score = _language_identifier().predict(text)
-    given = SignalInput(text, lang.cast(pa.string()), pa.array(score, pa.float32()), recipe)
+    given = SignalInput(text, lang.cast(pa.string()), pa.array(score, pa.float32()), recipe, url)
     groups = signal_groups(recipe)
     columns = [*_positions(part, first_row, len(text)), *measure_groups(given, groups)]
     return pa.table(columns, schema=schemas.signals(groups))
@@ -80,9 +84,9 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
             context.workspace, part_file("signatures", part), schemas.signatures(near.num_perm)
         ) as sketches,
     ):
-        for batch in tables.read_batches(context.workspace, part_file("documents", part), ["text"]):
+        for batch in tables.read_batches(context.workspace, part_file("documents", part), ["text", "url"]):
             text = batch["text"].combine_chunks()
-            signals.write(measure_signals(part, row, text, context.recipe))
+            signals.write(measure_signals(part, row, text, context.recipe, batch["url"].combine_chunks()))
             sketches.write(measure_signatures(part, row, text, near))
             row += len(text)
             progress.beat(len(text), text.nbytes)

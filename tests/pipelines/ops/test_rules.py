@@ -100,3 +100,19 @@ def test_an_unknown_group_is_an_error_that_names_the_nearest() -> None:
         signal_groups(recipe(signals=("bass",)))
     with pytest.raises(KeyError, match="bass"):
         schemas.signals(["bass"])
+
+
+def test_a_rule_on_a_list_that_is_not_given_is_refused() -> None:
+    def recipe(**lists: object) -> Recipe:
+        return Recipe.model_validate(
+            {
+                "name": "t",
+                "sources": [{"name": "a", "path": "x", "format": "text"}],
+                "rules": {"blocked": {"signal": "url_listed", "equals_any": ["no", "allowed"]}},
+                "lists": lists,
+            }
+        )
+
+    with pytest.raises(ConfigError, match=r"not given: got url_listed; expected a list file in lists\.url_block"):
+        signal_groups(recipe(url_allow=["a.txt"]))
+    assert signal_groups(recipe(url_block=["a.txt"])) == ("base", "lists")
