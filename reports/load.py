@@ -118,6 +118,9 @@ def rule_bound(rule: Rule) -> str:
     """
     signs = ((">=", rule.min), ("<=", rule.max), (">", rule.above), ("<", rule.below))
     bounds = [f"{sign} {value:.10g}" for sign, value in signs if value is not None]
+    for sign, by_language in ((">=", rule.min_by_language), ("<=", rule.max_by_language)):
+        if by_language:
+            bounds.append(f"{sign} {min(by_language.values()):g} to {max(by_language.values()):g} by language")
     if rule.equals_any is not None:
         bounds.append(f"in ({', '.join(rule.equals_any)})")
     return f"{rule.signal} {' and '.join(bounds)}"

@@ -251,6 +251,8 @@ class Rule(StrictModel):
         above: the value must be greater than this (strict).
         below: the value must be less than this (strict).
         equals_any: for text signals such as `lang`: values that pass.
+        min_by_language: least value for documents of a language, in place of `min`.
+        max_by_language: greatest value for documents of a language, in place of `max`.
         languages: apply only to documents of these languages.
         sources: apply only to these sources.
         not_sources: do not apply to these sources.
@@ -262,14 +264,19 @@ class Rule(StrictModel):
     above: float | None = None
     below: float | None = None
     equals_any: tuple[str, ...] | None = None
+    min_by_language: dict[str, float] = Field(default_factory=dict)
+    max_by_language: dict[str, float] = Field(default_factory=dict)
     languages: tuple[str, ...] | None = None
     sources: tuple[str, ...] | None = None
     not_sources: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Rule:
-        if (self.min, self.max, self.above, self.below, self.equals_any) == (None,) * 5:
-            raise ValueError("at least one of min, max, above, below, equals_any")
+        of_language = self.min_by_language or self.max_by_language
+        if (self.min, self.max, self.above, self.below, self.equals_any) == (None,) * 5 and not of_language:
+            raise ValueError("at least one of min, max, above, below, equals_any, min_by_language, max_by_language")
+        if of_language and self.equals_any is not None:
+            raise ValueError("bounds by language or equals_any, not both")
         return self
 
 

@@ -98,13 +98,65 @@ QUALITY_SIGNALS: dict[str, tuple[str, str]] = {
     "fineweb_newlines_per_word": ("per word", "line ends per word"),
 }
 
+_DOLMA_SIGNALS: dict[str, tuple[str, str]] = {
+    # as the tagger gopher_v1 of dolma 1.2.1 measures; words lie between white space
+    "dolma_words": ("words", "words"),
+    "dolma_median_word_length": ("characters", "median length of the words"),
+    "dolma_symbol_word_frac": ("", "share of words with a number sign or an ellipsis sign"),
+    "dolma_alpha_word_frac": ("", "share of words with at least one letter"),
+    "dolma_stop_words": ("words", "occurrences of the eight English stop words"),
+    "dolma_bullet_line_frac": ("", "share of lines that start with * or -"),
+    "dolma_ellipsis_line_frac": ("", "share of lines that end with an ellipsis sign"),
+    "dolma_dup_line_frac": ("", "share of lines that occur more than once, all occurrences"),
+    "dolma_dup_line_char_frac": ("", "characters of such lines per character of words (may exceed 1)"),
+    **{f"dolma_top_{n}gram_char_frac": ("", f"share of characters in the commonest word {n}-gram") for n in (2, 3, 4)},
+    **{
+        f"dolma_dup_{n}gram_char_frac": ("", f"share of the characters of all word {n}-grams in repeated ones")
+        for n in range(5, 11)
+    },
+}
+
+
+def _c4_signals(variant: str) -> dict[str, tuple[str, str]]:
+    return {
+        f"c4_{variant}_sentences": ("sentences", "sentences of the lines that C4 keeps"),
+        f"c4_{variant}_lorem_ipsum_lines": ("lines", "lines with lorem ipsum (the page goes)"),
+        f"c4_{variant}_curly_bracket_lines": ("lines", "lines with { (the page goes)"),
+        f"c4_{variant}_kept_line_frac": ("", "share of lines that C4 keeps"),
+        f"c4_{variant}_kept_char_frac": ("", "share of characters that C4 keeps"),
+        f"c4_{variant}_open_line_frac": ("", "share of lines without an end mark"),
+        f"c4_{variant}_few_words_line_frac": ("", "share of lines with an end mark and too few words"),
+        f"c4_{variant}_javascript_lines": ("lines", "lines that go for naming javascript"),
+        f"c4_{variant}_policy_lines": ("lines", "lines that go for a cookie or terms-of-use phrase"),
+        f"c4_{variant}_long_word_lines": ("lines", "lines that go for a word of more than 1,000 characters"),
+    }
+
+
+_SCRIPT_SIGNALS: dict[str, tuple[str, str]] = {
+    # datatrove's formulas over words by script: ICU's for zh, ja, th, km, lo, my, our splitter's elsewhere
+    "script_words": ("words", "words that are not pure symbols"),
+    "script_mean_word_length": ("characters", "mean length of the words that are not pure symbols"),
+    "script_hash_ratio": ("per word", "number signs per word"),
+    "script_ellipsis_ratio": ("per word", "ellipses per word"),
+    "script_alpha_word_frac": ("", "share of words with at least one letter"),
+    "script_stop_words": ("words", "how many stop words of the document's language occur"),
+    "script_newlines_per_word": ("per word", "line ends per word"),
+    **{f"script_top_{n}gram_char_frac": ("", f"share of characters in the commonest word {n}-gram") for n in (2, 3, 4)},
+    **{f"script_dup_{n}gram_char_frac": ("", f"share of characters in repeated word {n}-grams") for n in range(5, 11)},
+}
+
+
+def _group(columns: dict[str, tuple[str, str]]) -> tuple[pa.Field, ...]:
+    return tuple(field(name, pa.float64(), doc, unit) for name, (unit, doc) in columns.items())
+
+
 BASE_GROUP = "base"
 SIGNAL_GROUPS: dict[str, tuple[pa.Field, ...]] = {
     # group: columns of `signals` that are measured together; the base group always is, the others when asked for
     BASE_GROUP: (
         field("lang", pa.string(), "most likely language (lid.176 label), und if nothing is known"),
         field("lang_score", pa.float32(), "probability of that language"),
-        *(field(name, pa.float64(), doc, unit) for name, (unit, doc) in QUALITY_SIGNALS.items()),
+        *_group(QUALITY_SIGNALS),
     ),
     "lists": (
         field(
@@ -114,6 +166,10 @@ SIGNAL_GROUPS: dict[str, tuple[pa.Field, ...]] = {
         field("bad_words", pa.float64(), "listed words and phrases in the text", "occurrences"),
         field("bad_words_per_word", pa.float64(), "listed words and phrases per word", "per word"),
     ),
+    "gopher_dolma": _group(_DOLMA_SIGNALS),
+    "c4_tfds": _group({"c4_tfds_chars": ("characters", "length of the text"), **_c4_signals("tfds")}),
+    "c4_datatrove": _group(_c4_signals("datatrove")),
+    "script": _group(_SCRIPT_SIGNALS),
 }
 
 

@@ -6,6 +6,7 @@ Each column is what datatrove 0.10.1's functions count, given the same words:
     duplicates      find_duplicates: second and later occurrences, and their characters
     top n-grams     find_top_duplicate: len(" ".join(words)) x count of the commonest (the first of equals)
     dup n-grams     find_all_duplicate: greedy scan, "".join(words), jump n words after a hit
+    lines           str.splitlines for bullets and ellipses (Gopher), split("\n") for full lines (FineWeb)
     the rest        GopherQualityFilter and FineWebQualityFilter
 
 Gopher: Rae et al. 2021, arXiv:2112.11446; FineWeb: Penedo et al. 2024, arXiv:2406.17557.
@@ -21,7 +22,8 @@ from numba import njit, uint64
 
 from pipelines.kernels.arrow_strings import string_buffers
 from pipelines.kernels.compile import KERNEL
-from pipelines.kernels.quality_lines import line_statistics, segment_duplicates
+from pipelines.kernels.punctuation import PUNCTUATION, TERMINAL
+from pipelines.kernels.quality_lines import line_statistics, segment_duplicates, splitlines_statistics
 from pipelines.kernels.quality_words import (
     count_word_kinds,
     dup_ngram_chars,
@@ -31,14 +33,8 @@ from pipelines.kernels.quality_words import (
 )
 from pipelines.kernels.unicode_tables import class_bits
 
-# What datatrove 0.10.1 treats as punctuation and as the end of a line of prose.
-_PUNCTUATION: Final = (
-    "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"
-    + "".join(map(chr, (*range(9), *range(11, 13), *range(13, 32), *range(127, 160))))
-)
-_TERMINATORS: Final = ".?!。！？…।؟"
 STOP_WORDS: Final = ("the", "be", "to", "of", "and", "that", "have", "with")
-_STOP_KEYS: Final = np.array([int.from_bytes(word.encode(), "big") for word in STOP_WORDS], np.uint64)
+STOP_KEYS: Final = np.array([int.from_bytes(word.encode(), "big") for word in STOP_WORDS], np.uint64)
 
 COLUMNS: Final = (
     "chars", "newlines", "hashes", "ellipses",
@@ -52,15 +48,18 @@ _LINES_AT, _WORDS_AT, _TOP_AT, _DUP_AT = 4, 17, 22, 25
 
 
 @njit(**KERNEL)
-def _characters(data: np.ndarray, start: int, end: int, out: np.ndarray) -> None:
-    """Count characters, line ends, number signs and ellipses."""
-    chars = newlines = hashes = ellipses = 0
+def _characters(data: np.ndarray, start: int, end: int, out: np.ndarray) -> bool:
+    """Count characters, line ends, number signs and ellipses; say whether str.splitlines may see other line ends."""
+    chars = newlines = hashes = ellipses = breaks = 0
     at = start
     for at in range(start, end):
         byte = data[at]
         chars += (byte & 0xC0) != 0x80
         newlines += byte == 10
         hashes += byte == 35
+        breaks += ((byte >= 11) & (byte <= 13)) | ((byte >= 28) & (byte <= 30))
+        after = data[at + 1]
+        breaks += ((byte == 0xC2) & (after == 0x85)) | ((byte == 0x80) & ((after & 0xFE) == 0xA8))
     at = start
     while at + 2 < end:
         dots = data[at] == 46 and data[at + 1] == 46 and data[at + 2] == 46
@@ -68,10 +67,11 @@ def _characters(data: np.ndarray, start: int, end: int, out: np.ndarray) -> None
         ellipses += dots or sign
         at += 3 if dots or sign else 1
     out[0], out[1], out[2], out[3] = chars, newlines, hashes, ellipses
+    return breaks != 0
 
 
 @njit(**KERNEL)
-def _grown(size: int, needed: int) -> int:
+def grown(size: int, needed: int) -> int:
     """Return the least power of two that is at least `size` and `needed`."""
     while size < needed:
         size *= 2
@@ -106,10 +106,10 @@ def _statistics(
     epoch = np.uint32(0)
     for row in range(offsets.shape[0] - 1):
         start, end = offsets[row], offsets[row + 1]
-        _characters(data, start, end, out[row, :_LINES_AT])
+        other_breaks = _characters(data, start, end, out[row, :_LINES_AT])
         most_words = first_word[row + 1] - first_word[row] if use_given else end - start
         if most_words > size:
-            size = _grown(size, most_words)
+            size = grown(size, most_words)
             starts, ends = np.empty(size, np.int64), np.empty(size, np.int64)
         words = most_words
         if use_given:
@@ -118,12 +118,12 @@ def _statistics(
         else:
             words = split_words(data, start, end, bits, starts, ends)
         if words + 1 > joined.shape[0]:
-            length = _grown(joined.shape[0], words + 1)
+            length = grown(joined.shape[0], words + 1)
             joined, sequence = np.empty(length, np.uint64), np.empty(length, np.uint64)
             char_sum, byte_sum = np.empty(length, np.int64), np.empty(length, np.int64)
         needed = 2 * max(words, out[row, 1] + 2)
         if needed > capacity:
-            capacity = _grown(capacity, needed)
+            capacity = grown(capacity, needed)
             keys, epochs, counts = (
                 np.empty(capacity, np.uint64),
                 np.zeros(capacity, np.uint32),
@@ -133,6 +133,8 @@ def _statistics(
             epoch = np.uint32(0)
         epoch = segment_duplicates(data, start, end, bits, keys, epochs, epoch, out[row, _LINES_AT : _LINES_AT + 6])
         epoch = line_statistics(data, start, end, bits, keys, epochs, epoch, out[row, _LINES_AT + 6 : _WORDS_AT])
+        if other_breaks:
+            splitlines_statistics(data, start, end, bits, out[row, _LINES_AT + 6 : _LINES_AT + 9])
         source = given if use_given else data
         out[row, _WORDS_AT] = words
         hash_words(source, starts, ends, words, powers, joined, sequence, char_sum, byte_sum)
@@ -158,10 +160,10 @@ def _measure(text: pa.Array, words: pa.ListArray | None) -> pa.RecordBatch:
         given = string_buffers(words.flatten())
         np.cumsum(words.value_lengths().to_numpy(zero_copy_only=False), out=first_word[1:])
         longest = max(longest, int(np.diff(given.offsets[first_word]).max(initial=0)))
-    bits = class_bits(_PUNCTUATION, _TERMINATORS)
+    bits = class_bits(PUNCTUATION, TERMINAL)
     use_given = words is not None
     _statistics(
-        buffers.data, buffers.offsets, given.data, given.offsets, first_word, use_given, bits, _STOP_KEYS, longest, out
+        buffers.data, buffers.offsets, given.data, given.offsets, first_word, use_given, bits, STOP_KEYS, longest, out
     )
     return pa.record_batch([pa.array(out[:, i].copy()) for i in range(len(COLUMNS))], names=list(COLUMNS))
 

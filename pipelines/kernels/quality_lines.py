@@ -138,6 +138,43 @@ def _ends_in_ellipsis(data: np.ndarray, start: int, end: int) -> bool:
 
 
 @njit(**KERNEL)
+def line_break(data: np.ndarray, at: int, end: int) -> int:
+    r"""Return the bytes of the line break at `at` as str.splitlines has them (\r\n is one), or 0 if there is none."""
+    byte = data[at]
+    if 10 <= byte <= 12 or 28 <= byte <= 30:
+        return 1
+    if byte == 13:
+        return 2 if at + 1 < end and data[at + 1] == 10 else 1
+    if byte == 0xC2:  # U+0085
+        return 2 if data[at + 1] == 0x85 else 0
+    if byte == 0xE2:  # U+2028, U+2029
+        return 3 if data[at + 1] == 0x80 and (data[at + 2] == 0xA8 or data[at + 2] == 0xA9) else 0
+    return 0
+
+
+@njit(**KERNEL)
+def splitlines_statistics(data: np.ndarray, start: int, end: int, bits: np.ndarray, out: np.ndarray) -> None:
+    """Fill lines, bullets and ellipses over the lines of str.splitlines."""
+    lines = bullets = ellipses = 0
+    at = start
+    while at < end:
+        stop, size = at, 0
+        while stop < end:
+            size = line_break(data, stop, end)
+            if size:
+                break
+            stop += 1
+        lines += 1
+        inner = strip_left(data, at, stop, bits)
+        if inner < stop:
+            first, _ = decode_utf8(data, inner)
+            bullets += first in (0x2022, 45)  # • and -
+            ellipses += _ends_in_ellipsis(data, inner, strip_right(data, inner, stop, bits))
+        at = stop + size
+    out[0], out[1], out[2] = lines, bullets, ellipses
+
+
+@njit(**KERNEL)
 def line_statistics(
     data: np.ndarray,
     start: int,
@@ -148,7 +185,10 @@ def line_statistics(
     epoch: int,
     out: np.ndarray,
 ) -> int:
-    """Fill lines, bullets, ellipses, full (not blank) lines, terminal, short and repeated ones; return the epoch."""
+    r"""Fill lines, bullets, ellipses, full (not blank) lines, terminal, short and repeated ones; return the epoch.
+
+    Lines end in \n only; where other line ends occur, `splitlines_statistics` fills the first three again.
+    """
     epoch += np.uint32(1)
     lines = bullets = ellipses = full = terminal = short = repeated_chars = 0
     at = start

@@ -131,6 +131,15 @@ def count_word_kinds(
 
 
 @njit(**KERNEL)
+def ngram_power(n: int) -> int:
+    """Return what a prefix hash of the sequence of words is multiplied by to take it from the one n words later."""
+    power = uint64(1)
+    for _ in range(n):
+        power *= _SEQUENCE_BASE
+    return power
+
+
+@njit(**KERNEL)
 def top_ngram_chars(
     n: int,
     words: int,
@@ -146,9 +155,7 @@ def top_ngram_chars(
     """Return length (with spaces) x count of the commonest n-gram; of equals the one that comes first."""
     if words < n:
         return 0
-    power = uint64(1)
-    for _ in range(n):
-        power *= _SEQUENCE_BASE
+    power = ngram_power(n)
     mask = keys.shape[0] - 1
     distinct = 0
     for i in range(words - n + 1):

@@ -31,6 +31,8 @@ PUNCT: Final = 8
 """Class bit: in the caller's set of punctuation."""
 TERM: Final = 16
 """Class bit: in the caller's set of characters that end a sentence or line."""
+DIGIT: Final = 32
+"""Class bit: `\\d` of Python's `re` (`str.isdecimal`)."""
 
 LETTER, NUMBER, WHITE_SPACE = 1, 2, 3
 """Classes of the pre-tokenizer: `\\p{L}`, `\\p{N}`, `\\s`; 0 is everything else."""
@@ -130,7 +132,7 @@ def word_table() -> np.ndarray:
 
 @functools.cache
 def class_bits(punctuation: str = "", terminators: str = "") -> np.ndarray:
-    """Return the class bits WORD, SPACE, ALPHA, PUNCT and TERM of every code point.
+    """Return the class bits WORD, SPACE, ALPHA, DIGIT, PUNCT and TERM of every code point.
 
     Args:
         punctuation: Characters that get PUNCT.
@@ -145,6 +147,7 @@ def class_bits(punctuation: str = "", terminators: str = "") -> np.ndarray:
     bits[_word_characters()] |= WORD
     bits[np.strings.isspace(characters)] |= SPACE
     bits[np.strings.isalpha(characters)] |= ALPHA
+    bits[np.strings.isdecimal(characters)] |= DIGIT
     for text, bit in ((punctuation, PUNCT), (terminators, TERM)):
         for character in text:
             bits[ord(character)] |= bit

@@ -112,7 +112,7 @@ def evaluate_rules(signals: pa.Table, sources: pa.ChunkedArray | pa.Array, rules
             applies &= _is_in(sources, rule.sources)
         if rule.not_sources:
             applies &= ~_is_in(sources, rule.not_sources)
-        failed[:, column] = applies & ~_passes(signals[rule.signal], rule)
+        failed[:, column] = applies & ~_passes(signals[rule.signal], lang, rule)
     return failed
 
 
@@ -120,17 +120,25 @@ def _is_in(column: pa.ChunkedArray | pa.Array, values: tuple[str, ...]) -> np.nd
     return np.asarray(pc.is_in(column, value_set=pa.array(values, column.type)))
 
 
-def _passes(column: pa.ChunkedArray, rule: Rule) -> np.ndarray:
+def _passes(column: pa.ChunkedArray, lang: pa.ChunkedArray, rule: Rule) -> np.ndarray:
     if rule.equals_any is not None:
         return _is_in(column, rule.equals_any)
     values = column.to_numpy().astype(np.float64)
     passes = np.ones(len(values), dtype=bool)
-    if rule.min is not None:
-        passes &= values >= rule.min
-    if rule.max is not None:
-        passes &= values <= rule.max
+    if rule.min is not None or rule.min_by_language:
+        passes &= values >= _bounds(lang, rule.min_by_language, -np.inf if rule.min is None else rule.min)
+    if rule.max is not None or rule.max_by_language:
+        passes &= values <= _bounds(lang, rule.max_by_language, np.inf if rule.max is None else rule.max)
     if rule.above is not None:
         passes &= values > rule.above
     if rule.below is not None:
         passes &= values < rule.below
     return passes
+
+
+def _bounds(lang: pa.ChunkedArray, by_language: dict[str, float], otherwise: float) -> np.ndarray | float:
+    """Return the bound of every row, or one bound for all."""
+    if not by_language:
+        return otherwise
+    found = np.asarray(pc.index_in(lang, value_set=pa.array(list(by_language), lang.type)).fill_null(-1))
+    return np.array([*by_language.values(), otherwise])[found]

@@ -96,7 +96,7 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
 
 STAGE = MapStage(
     name="measure",
-    version=1,
+    version=2,
     upstream=("ingest",),
     scope="part",
     literals=_literals,

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from pipelines.contracts.schemas import QUALITY_SIGNALS
 from pipelines.kernels import quality
+from pipelines.kernels.punctuation import PUNCTUATION, TERMINAL
 from pipelines.kernels.quality import COLUMNS, quality_statistics, quality_statistics_of_words
 from pipelines.ops.signals import quality_signals
 
-PUNCTUATION, TERMINATORS = set(quality._PUNCTUATION), tuple(quality._TERMINATORS)
+TERMINATORS = tuple(TERMINAL)
 
 
 def find_duplicates(elements: list[str]) -> tuple[int, int]:
@@ -51,7 +52,7 @@ def dup_ngram(words: list[str], n: int) -> int:
 
 def reference(text: str, words: list[str]) -> dict[str, int]:
     paragraphs, runs = re.split(r"\n{2,}", text.strip()), re.split(r"\n+", text)
-    lines = text.split("\n")[:-1] if text.endswith("\n") else text.split("\n") if text else []
+    lines = text.splitlines()
     full = [line for line in text.split("\n") if line.strip()]
     plain = [word for word in words if any(c not in PUNCTUATION for c in word)]
     found = {
@@ -111,7 +112,7 @@ def test_all_columns_equal_the_restated_formulas() -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.text(alphabet="ab .-…#\n•'é中\u2028\t!", max_size=80), max_size=4))
+@given(st.lists(st.text(alphabet="ab .-…#\n•'é中\u2028\x85\r\x0b\t!", max_size=80), max_size=4))
 def test_any_text_equals_the_restated_formulas(texts: list[str]) -> None:
     compare(texts)
 
