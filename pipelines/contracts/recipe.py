@@ -159,10 +159,23 @@ class Source(StrictModel):
 
 
 class Extract(StrictModel):
-    """How HTML becomes text."""
+    """How HTML becomes text.
 
-    html: Literal["resiliparse"] = "resiliparse"
+    Attributes:
+        html: mixtrace (our model of blocks, and trafilatura where it is unsure), trafilatura or resiliparse.
+        main_content: leave out navigation, comments and the like; false keeps all text that a reader sees.
+        format: plain text, or Markdown (headings, lists, tables, code, quotations); for wikitext, too.
+    """
+
+    html: Literal["mixtrace", "trafilatura", "resiliparse"] = "mixtrace"
     main_content: bool = True
+    format: Literal["text", "markdown"] = "text"
+
+    @model_validator(mode="after")
+    def _known_format(self) -> Extract:
+        if self.html == "resiliparse" and self.format == "markdown":
+            raise ValueError("html: mixtrace or trafilatura for format: markdown")
+        return self
 
 
 class Lists(StrictModel):

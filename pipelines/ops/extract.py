@@ -7,11 +7,13 @@ page that declares an encoding which its bytes contradict is decoded with U+FFFD
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
 
 from pipelines.contracts.recipe import Extract
+from pipelines.ops.pages.content import page_content
+from pipelines.ops.pages.metadata import Metadata
 from pipelines.ops.wikitext import plain_text
 from pipelines.readers.records import Record
 
@@ -30,25 +32,31 @@ class ExtractionError(ValueError):
         self.error = error
 
 
-def extract(record: Record, options: Extract) -> tuple[str, dict[str, int]]:
+@dataclass(frozen=True)
+class Extracted:
+    """The text of a record (not cleaned yet), what was lost on the way, and what a page says of itself."""
+
+    text: str
+    edits: dict[str, int]
+    metadata: Metadata
+
+
+def extract(record: Record, options: Extract) -> Extracted:
     """Extract the text of a record.
 
     Args:
         record: a record of any kind.
         options: how HTML becomes text.
 
-    Returns:
-        The text (not cleaned yet) and counts of what was lost on the way (`undecodable_bytes`).
-
     Raises:
         ExtractionError: if the bytes cannot be decoded.
     """
     if record.kind == "html":
         html, edits = decode_html(record.content, record.charset)
-        text = extract_plain_text(html, main_content=options.main_content, alt_texts=False)
-        return "\n".join(line.rstrip() for line in text.split("\n")), edits  # layout tables leave tabs
+        content = page_content(html, options)
+        return Extracted(content.text, edits, content.metadata)
     text = decode_text(record.content, record.charset)
-    return (plain_text(text) if record.kind == "wikitext" else text), {}
+    return Extracted(plain_text(text) if record.kind == "wikitext" else text, {}, Metadata())
 
 
 def decode_text(content: bytes, charset: str | None = None) -> str:

@@ -7,7 +7,7 @@ bytes; both sums are checked at the end of every task.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +18,8 @@ from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress, Task, part_file
 from pipelines.ops.clean import clean
-from pipelines.ops.extract import ExtractionError, extract
+from pipelines.ops.extract import Extracted, ExtractionError, extract
+from pipelines.ops.pages.blocks import model_digest
 from pipelines.ops.privacy.mask import Masker, key_mark, make_masker
 from pipelines.readers import READERS
 from pipelines.readers.records import RAW_BYTES, BadRecord, Item, NonDocument, Record, read_options
@@ -67,6 +68,7 @@ def _literals(recipe: Recipe) -> object:
     return {
         "sample": recipe.sample,
         "extract": recipe.extract.model_dump(mode="json"),
+        "block_model": model_digest() if recipe.extract.html == "mixtrace" else None,
         "max_record_mb": recipe.limits.max_record_mb,
         "max_page_mb": recipe.limits.max_page_mb,
         "max_inflation": recipe.limits.max_inflation,
@@ -159,11 +161,13 @@ class _Ingest:
         else:
             self._document(path, record, doc_id, *result)
 
-    def _document(self, path: str, record: Record, doc_id: str, data: bytes, edits: dict[str, int]) -> None:
-        native_id = self._masked(record.native_id, edits)
+    def _document(self, path: str, record: Record, doc_id: str, data: bytes, extracted: Extracted) -> None:
+        page, edits = extracted.metadata, extracted.edits
         row = (
-            *(doc_id, native_id, self.part, self.row, self.source, path, record.offset),
+            *(doc_id, self._masked(record.native_id, edits), self.part, self.row, self.source, path, record.offset),
             *(self._masked(self._url(path, record), edits), record.date or self.defaults.date),
+            *(self._masked(page.title, edits), page.published),
+            *(self._masked(page.canonical_url, edits), page.lang_hint),
             *(data, record.length, len(data), ids.content_hash(data)),
             [{"rule": rule, "count": count} for rule, count in sorted(edits.items())],
         )
@@ -226,19 +230,17 @@ class _Ingest:
         self.dead.add(row, len(bad.raw))
 
 
-def _extract_and_clean(
-    record: Record, recipe: Recipe, masker: Masker | None
-) -> tuple[bytes, dict[str, int]] | _Failure:
-    """Extract, clean and mask one record; the text as UTF-8, and the edits.
+def _extract_and_clean(record: Record, recipe: Recipe, masker: Masker | None) -> tuple[bytes, Extracted] | _Failure:
+    """Extract, clean and mask one record; the text as UTF-8, and what was extracted with the edits of all three.
 
     The one broad catch of this stage: extraction runs parsers over hostile bytes, and whatever they raise must
     cost this record only. The fault is recorded with its type, never hidden.
     """
     stage = "extract"
     try:
-        text, lost = extract(record, recipe.extract)
+        found = extract(record, recipe.extract)
         stage = "clean"
-        text, edits = clean(text)
+        text, edits = clean(found.text)
         if masker is not None:
             stage = "mask"
             text, masked = masker.mask(text)
@@ -249,7 +251,7 @@ def _extract_and_clean(
     except Exception as error:  # noqa: BLE001 (see above)
         what = f"{stage} failed: got {type(error).__name__}: {str(error)[:500]}; expected text"
         return _Failure(stage, f"{stage}_failed", what)
-    return data, {**lost, **edits}
+    return data, replace(found, text="", edits=found.edits | edits)
 
 
 def _check_identity(where: str, counts: Counter[str]) -> None:
@@ -295,4 +297,4 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
     return TaskManifest("ingest", task.key, task.fingerprint, outputs, empty | dict(sorted(work.counts.items())))
 
 
-STAGE = MapStage(name="ingest", version=1, upstream=(), scope="part", literals=_literals, plan=_plan, run=run)
+STAGE = MapStage(name="ingest", version=2, upstream=(), scope="part", literals=_literals, plan=_plan, run=run)
