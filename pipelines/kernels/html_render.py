@@ -30,11 +30,11 @@ def _around(element: int, elements: np.ndarray, out: np.ndarray) -> None:
         if tag == _LI and out[_A_LIST_DEPTH] == 0 and open_item == 0:
             open_item = element
             out[_A_ITEM] = element
-        elif tag == _OL or tag == _UL:
+        elif tag in (_OL, _UL):
             if out[_A_LIST_DEPTH] == 0:
                 out[_A_ORDERED] = tag == _OL
             out[_A_LIST_DEPTH] += 1
-        elif (tag == _TD or tag == _TH) and out[_A_ROW] == 0 and out[_A_CELL] == 0:
+        elif tag in (_TD, _TH) and out[_A_ROW] == 0 and out[_A_CELL] == 0:
             out[_A_CELL] = element
         elif tag == _TR and out[_A_ROW] == 0:
             out[_A_ROW] = element

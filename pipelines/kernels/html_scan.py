@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit, uint64
+from numba import njit
 
 from pipelines.kernels.compile import KERNEL
+from pipelines.kernels.html_attributes import is_space, read_attributes, tag_code
 from pipelines.kernels.html_tags import (
     BLOCK,
     CODE_OF,
@@ -23,122 +24,12 @@ from pipelines.kernels.html_tags import (
 )
 
 _BR: Final = CODE_OF["br"]
-_LT, _GT, _SLASH, _BANG, _QUOTE, _SPACE = 60, 62, 47, 33, 34, 32
-_FNV, _FNV_PRIME = uint64(0xCBF29CE484222325), uint64(0x100000001B3)
+_LT, _GT, _SLASH, _BANG, _QUESTION, _DASH = 60, 62, 47, 33, 63, 45
 MAX_DEPTH: Final = 512  # deeper elements count as text of the element at this depth, as in browsers
 
 # Columns of the arrays that `scan` returns.
 E_TAG, E_PARENT, E_DEPTH, E_STATE, E_BLOCK = range(5)
 R_BEGIN, R_END, R_ELEMENT, R_BLOCK = range(4)
-
-
-@njit(**KERNEL)
-def _is_space(byte: int) -> bool:
-    return byte == 32 or (byte >= 9 and byte <= 13)
-
-
-@njit(**KERNEL)
-def _tag_code(data: np.ndarray, at: int, table: np.ndarray) -> tuple[int, int]:
-    """Return (code, end) of the tag name that starts at `at`."""
-    value = _FNV
-    while at < data.shape[0]:
-        byte = data[at]
-        if _is_space(byte) or byte == _GT or byte == _SLASH:
-            break
-        if byte >= 65 and byte <= 90:
-            byte += 32
-        value = (value ^ uint64(byte)) * _FNV_PRIME
-        at += 1
-    slot = np.int64(value % uint64(table.shape[0]))
-    while table[slot, 1]:
-        if table[slot, 0] == value:
-            return np.int64(table[slot, 1]), at
-        slot = (slot + 1) % table.shape[0]
-    return 0, at
-
-
-@njit(**KERNEL)
-def _starts_with(data: np.ndarray, at: int, word: np.ndarray) -> bool:
-    if at + word.shape[0] > data.shape[0]:
-        return False
-    for k in range(word.shape[0]):
-        byte = data[at + k]
-        if byte >= 65 and byte <= 90:
-            byte += 32
-        if byte != word[k]:
-            return False
-    return True
-
-
-@njit(**KERNEL)
-def _attributes(
-    data: np.ndarray, at: int, steps: np.ndarray, found: np.ndarray, words: np.ndarray
-) -> tuple[int, int, bool]:
-    """Read attributes up to the end of the tag.
-
-    Returns:
-        (place after ">", groups of words found in class, id, role and itemprop, whether the element is hidden).
-    """
-    n = data.shape[0]
-    hints, hidden = uint64(0), False
-    while at < n:
-        while at < n and (_is_space(data[at]) or data[at] == _SLASH):
-            at += 1
-        if at >= n or data[at] == _GT:
-            return at + 1, hints, hidden
-        name = at
-        while at < n and data[at] != 61 and data[at] != _GT and not _is_space(data[at]):
-            at += 1
-        size = at - name
-        value, end = at, at
-        if at < n and data[at] == 61:
-            at += 1
-            if at < n and data[at] == _QUOTE:
-                value = at + 1
-                at = value
-                while at < n and data[at] != _QUOTE:
-                    at += 1
-                end = at
-                at += 1
-        named = (
-            _starts_with(data, name, words[0, :5])  # class
-            or (size == 2 and _starts_with(data, name, words[1, :2]))  # id
-            or (size == 4 and _starts_with(data, name, words[2, :4]))  # role
-            or (size == 8 and _starts_with(data, name, words[3, :8]))  # itemprop
-        )
-        if named:
-            state = 0
-            for k in range(value, min(end, value + 512)):
-                state = steps[state, data[k]]
-                hints |= found[state]
-        elif size == 6 and _starts_with(data, name, words[4, :6]):  # hidden
-            hidden = True
-        elif size == 5 and _starts_with(data, name, words[5, :5]):  # style
-            hidden = hidden or _hides(data, value, min(end, value + 512), words)
-        elif size == 11 and _starts_with(data, name, words[6, :11]):  # aria-hidden
-            hidden = hidden or (end - value == 4 and _starts_with(data, value, words[7, :4]))
-    return n, hints, hidden
-
-
-@njit(**KERNEL)
-def _hides(data: np.ndarray, at: int, end: int, words: np.ndarray) -> bool:
-    """Say whether a style has `display:none` or `visibility:hidden`."""
-    while at < end:
-        is_display = _starts_with(data, at, words[8, :8])
-        if is_display or _starts_with(data, at, words[9, :11]):
-            at += 8 if is_display else 11
-            while at < end and _is_space(data[at]):
-                at += 1
-            return _starts_with(data, at, words[10, :4]) if is_display else _starts_with(data, at, words[4, :6])
-        at += 1
-    return False
-
-
-ATTRIBUTE_WORDS: Final = np.zeros((11, 16), dtype=np.uint8)
-for _row, _word in enumerate(
-    ["class", "id", "role", "itemprop", "hidden", "style", "aria-hidden", "true", "display:", "visibility:", "none"]
-):
-    ATTRIBUTE_WORDS[_row, : len(_word)] = np.frombuffer(_word.encode(), np.uint8)
 
 
 @njit(**KERNEL)
@@ -160,10 +51,10 @@ def _raw_end(data: np.ndarray, at: int, begin: int, end: int) -> int:
 def _after_comment(data: np.ndarray, at: int) -> int:
     """Return the place after the comment or declaration that starts at `at` (`<!…` or `<?…`)."""
     n = data.shape[0]
-    if at + 3 < n and data[at + 2] == 45 and data[at + 3] == 45:
+    if at + 3 < n and data[at + 2] == _DASH and data[at + 3] == _DASH:
         k = at + 4
         while k + 2 < n:
-            if data[k] == 45 and data[k + 1] == 45 and data[k + 2] == _GT:
+            if data[k] == _DASH and data[k + 1] == _DASH and data[k + 2] == _GT:
                 return k + 3
             k += 1
         return n
@@ -177,9 +68,111 @@ def _text_end(data: np.ndarray, at: int) -> tuple[int, bool]:
     """Return where the text that starts at `at` ends, and whether it is white space only."""
     blank = True
     while at < data.shape[0] and data[at] != _LT:
-        blank = blank and _is_space(data[at])
+        blank = blank and is_space(data[at])
         at += 1
     return at, blank
+
+
+# Where a scan stands: the current element, line breaks since the last text (2 and more part blocks), elements that are
+# open below MAX_DEPTH, and how many elements, runs and blocks there are.
+_CURRENT, _BREAKS, _TOO_DEEP, _ELEMENTS, _RUNS, _BLOCKS = range(6)
+
+
+@njit(**KERNEL)
+def _add_run(begin: int, end: int, here: np.ndarray, runs: np.ndarray) -> None:
+    runs[here[_RUNS]] = begin, end, here[_CURRENT], here[_BLOCKS] - 1
+    here[_RUNS] += 1
+
+
+@njit(**KERNEL)
+def _text(
+    data: np.ndarray, at: int, here: np.ndarray, elements: np.ndarray, runs: np.ndarray, blocks: np.ndarray
+) -> int:
+    """Read the text at `at`; return where it ends."""
+    end, blank = _text_end(data, at)
+    if elements[here[_CURRENT], E_STATE] & SKIP:
+        return end
+    if not blank and here[_BREAKS] >= 2:
+        blocks[here[_BLOCKS]] = elements[here[_CURRENT], E_BLOCK]
+        here[_BLOCKS] += 1
+    if not blank or here[_BREAKS] < 2:
+        _add_run(at, end, here, runs)
+    if not blank:
+        here[_BREAKS] = 0
+    return end
+
+
+@njit(**KERNEL)
+def _end_tag(
+    data: np.ndarray, at: int, here: np.ndarray, elements: np.ndarray, table: np.ndarray, classes: np.ndarray
+) -> int:
+    """Read the end tag at `at`; return the place after it."""
+    code, at = tag_code(data, at + 2, table)
+    while at < data.shape[0] and data[at] != _GT:
+        at += 1
+    if classes[code] & BLOCK:
+        here[_BREAKS] = 2
+    if here[_TOO_DEEP] > 0:
+        here[_TOO_DEEP] -= 1
+    elif here[_CURRENT] > 0:
+        here[_CURRENT] = elements[here[_CURRENT], E_PARENT]
+    return at + 1
+
+
+@njit(**KERNEL)
+def _open(code: int, kind: int, hidden: bool, here: np.ndarray, elements: np.ndarray) -> bool:
+    """Add an element; return false if it lies too deep."""
+    parent = here[_CURRENT]
+    if elements[parent, E_DEPTH] >= MAX_DEPTH and not kind & VOID:
+        return False
+    number = here[_ELEMENTS]
+    state = elements[parent, E_STATE] | (kind & ~(BLOCK | VOID | RAW)) | (HIDDEN if hidden else 0)
+    block = number if kind & BLOCK else elements[parent, E_BLOCK]
+    elements[number] = code, parent, elements[parent, E_DEPTH] + 1, state, block
+    here[_ELEMENTS] = number + 1
+    return True
+
+
+@njit(**KERNEL)
+def _start_tag(
+    data: np.ndarray,
+    at: int,
+    here: np.ndarray,
+    elements: np.ndarray,
+    hints: np.ndarray,
+    runs: np.ndarray,
+    blocks: np.ndarray,
+    tables: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+) -> int:
+    """Read the start tag at `at`, and what a raw element holds; return the place after it."""
+    table, classes, steps, found, words = tables
+    begin = at + 1
+    code, name_end = tag_code(data, begin, table)
+    at, words_found, hidden = read_attributes(data, name_end, steps, found, words)
+    kind = classes[code]
+    if code == _BR and here[_BREAKS] < 2 and not elements[here[_CURRENT], E_STATE] & SKIP:
+        _add_run(begin, begin, here, runs)
+        here[_BREAKS] += 1
+    if kind & BLOCK:
+        here[_BREAKS] = 2
+    opened = _open(code, kind, hidden, here, elements)
+    element = here[_ELEMENTS] - 1
+    if opened:
+        hints[element] = words_found
+    if kind & RAW:
+        stop = _raw_end(data, at, begin, name_end)
+        if not kind & SKIP and stop > at and opened:
+            blocks[here[_BLOCKS]] = element
+            runs[here[_RUNS]] = at, stop, element, here[_BLOCKS]
+            here[_RUNS] += 1
+            here[_BLOCKS] += 1
+        at = stop
+    if not kind & VOID:
+        if opened:
+            here[_CURRENT] = element
+        else:
+            here[_TOO_DEEP] += 1
+    return at
 
 
 @njit(**KERNEL)
@@ -214,62 +207,17 @@ def scan(
     hints = np.zeros(tags + 1, dtype=np.uint64)
     runs = np.zeros((2 * tags + 1, 4), dtype=np.int32)
     blocks = np.zeros(2 * tags + 1, dtype=np.int32)
-    n_elements, n_runs, n_blocks = 1, 0, 0
-    current, at, breaks, too_deep = 0, 0, 2, 0
+    tables = (table, classes, steps, found, words)
+    here = np.zeros(6, dtype=np.int64)
+    here[_BREAKS], here[_ELEMENTS] = 2, 1
+    at = 0
     while at < n:
         if data[at] != _LT:
-            end, blank = _text_end(data, at)
-            if not elements[current, E_STATE] & SKIP:
-                if not blank and breaks >= 2:
-                    blocks[n_blocks] = elements[current, E_BLOCK]
-                    n_blocks += 1
-                if not blank or breaks < 2:
-                    runs[n_runs] = at, end, current, n_blocks - 1
-                    n_runs += 1
-                if not blank:
-                    breaks = 0
-            at = end
-        elif at + 1 < n and (data[at + 1] == _BANG or data[at + 1] == 63):
+            at = _text(data, at, here, elements, runs, blocks)
+        elif at + 1 < n and data[at + 1] in (_BANG, _QUESTION):
             at = _after_comment(data, at)
         elif at + 1 < n and data[at + 1] == _SLASH:
-            code, at = _tag_code(data, at + 2, table)
-            while at < n and data[at] != _GT:
-                at += 1
-            at += 1
-            if classes[code] & BLOCK:
-                breaks = 2
-            if too_deep > 0:
-                too_deep -= 1
-            elif current > 0:
-                current = elements[current, E_PARENT]
+            at = _end_tag(data, at, here, elements, table, classes)
         else:
-            begin = at + 1
-            code, end = _tag_code(data, begin, table)
-            at, words_found, hidden = _attributes(data, end, steps, found, words)
-            kind = classes[code]
-            if code == _BR and breaks < 2 and not elements[current, E_STATE] & SKIP:
-                runs[n_runs] = begin, begin, current, n_blocks - 1
-                n_runs += 1
-                breaks += 1
-            if kind & BLOCK:
-                breaks = 2
-            deep = elements[current, E_DEPTH] >= MAX_DEPTH and not kind & VOID
-            if not deep:
-                state = elements[current, E_STATE] | (kind & ~(BLOCK | VOID | RAW)) | (HIDDEN if hidden else 0)
-                block = n_elements if kind & BLOCK else elements[current, E_BLOCK]
-                elements[n_elements] = code, current, elements[current, E_DEPTH] + 1, state, block
-                hints[n_elements] = words_found
-                n_elements += 1
-            if kind & RAW:
-                stop = _raw_end(data, at, begin, end)
-                if not kind & SKIP and stop > at and not deep:
-                    blocks[n_blocks] = n_elements - 1
-                    runs[n_runs] = at, stop, n_elements - 1, n_blocks
-                    n_runs, n_blocks = n_runs + 1, n_blocks + 1
-                at = stop
-            if not kind & VOID:
-                if deep:
-                    too_deep += 1
-                else:
-                    current = n_elements - 1
-    return elements[:n_elements], hints[:n_elements], runs[:n_runs], blocks[:n_blocks]
+            at = _start_tag(data, at, here, elements, hints, runs, blocks, tables)
+    return elements[: here[_ELEMENTS]], hints[: here[_ELEMENTS]], runs[: here[_RUNS]], blocks[: here[_BLOCKS]]

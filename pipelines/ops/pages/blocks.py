@@ -15,10 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.kernels.html_attributes import ATTRIBUTE_WORDS
 from pipelines.kernels.html_context import context, uncertainty
-from pipelines.kernels.html_features import S_CHARS, S_LINK, block_statistics, features
+from pipelines.kernels.html_features import features
 from pipelines.kernels.html_render import render
-from pipelines.kernels.html_scan import ATTRIBUTE_WORDS, scan
+from pipelines.kernels.html_scan import scan
+from pipelines.kernels.html_statistics import S_CHARS, S_LINK, block_statistics
 from pipelines.kernels.html_tags import CLASSES, HINT_FOUND, HINT_STEPS, TAG_TABLE
 from pipelines.kernels.trees import Forest
 

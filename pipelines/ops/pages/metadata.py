@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 _HEAD_CHARS = 1 << 16
 _ROOT_CHARS = 4096
-_HEAD_TAG = re.compile(r'<(meta|link)((?:\s+[^\s=>"]+(?:="[^"]*")?)*)\s*/?>')
-_TIME_TAG = re.compile(r'<time((?:\s+[^\s=>"]+(?:="[^"]*")?)+)\s*>')
+# All repetitions are bounded: a hostile page may hold a tag that never ends, and one that begins at every byte of it.
+_GIVEN = r'(?:\s{1,99}[^\s=<>"]{1,99}(?:="[^"]{0,4000}")?){0,40}'
+_HEAD_TAG = re.compile(rf"<(meta|link)({_GIVEN})\s{{0,99}}/?>")
+_TIME_TAG = re.compile(rf"<time({_GIVEN})\s{{0,99}}>")
 _ATTRIBUTE = re.compile(r'([^\s=>"]+)="([^"]*)"')
-_ROOT_LANGUAGE = re.compile(r'<html\b[^>]*?\s(?:xml:)?lang="([^"]*)"')
+_ROOT_LANGUAGE = re.compile(r'<html\b[^<>]*?\s(?:xml:)?lang="([^"]*)"')
 _DATE = re.compile(r"\s*(\d{4}-[01]\d-[0-3]\d)(?:[T ]([0-2]\d:[0-5]\d(?::[0-6]\d)?)[\d.]*\s*(Z|[+-]\d\d:?\d\d)?)?")
 _JSON_DATE = re.compile(r'"datePublished"\s*:\s*"([^"\\]{8,40})"')
 _LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]{2,8})*\s*$")

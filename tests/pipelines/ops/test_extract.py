@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipelines.contracts.recipe import Extract
-from pipelines.ops.extract import ExtractionError, decode_html, decode_text, extract
+from pipelines.ops.extract import Extracted, ExtractionError, decode_html, decode_text, extract
+from pipelines.ops.pages.metadata import Metadata
 from pipelines.readers.records import Record
 from tests.data.formats import html_page
 from tests.data.sentences import LANGUAGES, Writer
@@ -68,14 +69,15 @@ def test_undecodable_places_are_counted_for_declared_pages_only() -> None:
 def test_the_article_of_a_page_is_extracted(language: str) -> None:
     text = Writer(3).document(language, 12)
     record = Record(0, 0, html_page("The Title", text).encode(), "html")
-    extracted, edits = extract(record, Extract())
-    assert edits == {}
-    assert "".join(text.split()) in "".join(extracted.split())
-    assert "var a" not in extracted
-    assert "Contact" not in extracted
-    assert "Contact" in extract(record, Extract(main_content=False))[0]
+    extracted = extract(record, Extract())
+    assert extracted.edits == {}
+    assert extracted.metadata.title == "The Title"
+    assert "".join(text.split()) in "".join(extracted.text.split())
+    assert "var a" not in extracted.text
+    assert "Contact" not in extracted.text
+    assert "Contact" in extract(record, Extract(main_content=False)).text
 
 
 def test_other_kinds() -> None:
-    assert extract(Record(0, 0, b"''a'' [[b|c]]", "wikitext"), Extract()) == ("a c", {})
-    assert extract(Record(0, 0, b"''a'' <p> &amp;", "text"), Extract()) == ("''a'' <p> &amp;", {})
+    assert extract(Record(0, 0, b"''a'' [[b|c]]", "wikitext"), Extract()) == Extracted("a c", {}, Metadata())
+    assert extract(Record(0, 0, b"''a'' <p> &amp;", "text"), Extract()) == Extracted("''a'' <p> &amp;", {}, Metadata())

@@ -77,10 +77,46 @@ def test_markdown() -> None:
 
 
 _MARKUP = st.sampled_from(
-    "<p> </p> <div> </div> <b> </b> <a href=x> </a> <ul> <li> </ul> <table> <tr> <td> </table> <pre> </pre> <br> <h1> "
-    "</h1> <!-- --> <script> </script> < > & \" ' &amp; &#0; <svg> <math> <template> </template> <form> <option>".split(
-        " "
-    )
+    [
+        "<p>",
+        "</p>",
+        "<div>",
+        "</div>",
+        "<b>",
+        "</b>",
+        "<a",
+        "href=x>",
+        "</a>",
+        "<ul>",
+        "<li>",
+        "</ul>",
+        "<table>",
+        "<tr>",
+        "<td>",
+        "</table>",
+        "<pre>",
+        "</pre>",
+        "<br>",
+        "<h1>",
+        "</h1>",
+        "<!--",
+        "-->",
+        "<script>",
+        "</script>",
+        "<",
+        ">",
+        "&",
+        '"',
+        "'",
+        "&amp;",
+        "&#0;",
+        "<svg>",
+        "<math>",
+        "<template>",
+        "</template>",
+        "<form>",
+        "<option>",
+    ]
 )
 
 
