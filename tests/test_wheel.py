@@ -17,7 +17,14 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
         names = set(wheel.namelist())
         entry = next(name for name in names if name.endswith("entry_points.txt"))
         assert "mixtrace = beam_runner:main" in wheel.read(entry).decode()
-    for pattern in ("pipelines/**/*.py", "analysis/**/*.py", "reports/**/*.py", "reports/**/*.sql", "reports/*.css"):
+    for pattern in (
+        "pipelines/**/*.py",
+        "analysis/**/*.py",
+        "reports/**/*.py",
+        "reports/**/*.sql",
+        "reports/*.css",
+        "pipelines/**/*.json",
+    ):
         for path in ROOT.glob(pattern):
             assert str(path.relative_to(ROOT)) in names
     assert "beam_runner.py" in names

@@ -10,7 +10,7 @@ CREATE TABLE sources (position INTEGER NOT NULL, source VARCHAR NOT NULL, format
 COMMENT ON TABLE sources IS 'The sources of the recipe, in its order.';
 COMMENT ON COLUMN sources.position IS 'place in the recipe, from 0';
 COMMENT ON COLUMN sources.source IS 'name of the source';
-COMMENT ON COLUMN sources.format IS 'how its files are cut into records: warc, mediawiki, jsonl or text';
+COMMENT ON COLUMN sources.format IS 'how its files are cut into records: warc, mediawiki, jsonl, csv, tsv, parquet, arrow or text';
 COMMENT ON COLUMN sources.license IS 'licence as the recipe states it';
 
 CREATE TABLE stage_counts (stage_order INTEGER NOT NULL, stage VARCHAR NOT NULL, name VARCHAR NOT NULL, count BIGINT NOT NULL);

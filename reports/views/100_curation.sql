@@ -1,8 +1,8 @@
 -- Views over curation. Every view answers one question; sums over a view's rows are exact counts.
 
 CREATE VIEW curated AS
-SELECT d.doc_id, d.part, d."row", d.source, d.path, d."offset", d.url, d.date, d.native_id, d.raw_bytes, d.text_bytes,
-    d.content_hash, s.lang, s.lang_score, c.kept, c.first_reason, c.failed_rules, c.split,
+SELECT d.doc_id, d.part, d."row", d.source, d.path, d."offset", d.url, d.date, d.native_id,
+    d.title, d.published, d.canonical_url, d.lang_hint, d.raw_bytes, d.text_bytes, d.content_hash, s.lang, s.lang_score, c.kept, c.first_reason, c.failed_rules, c.split,
     u.component_id, u.component_size, u.kind AS duplicate_kind, u.leader, u.similarity, t.shard, t.shard_row, t.n_tokens
 FROM documents d
 LEFT JOIN signals s ON s.part = d.part AND s."row" = d."row"
@@ -19,6 +19,10 @@ COMMENT ON COLUMN curated."offset" IS 'decompressed offset of the record in the 
 COMMENT ON COLUMN curated.url IS 'address, if the source names one';
 COMMENT ON COLUMN curated.date IS 'date of the record as the source gives it';
 COMMENT ON COLUMN curated.native_id IS 'id in the source; may repeat';
+COMMENT ON COLUMN curated.title IS 'title of an HTML page';
+COMMENT ON COLUMN curated.published IS 'date of publication that an HTML page names (ISO 8601)';
+COMMENT ON COLUMN curated.canonical_url IS 'address that an HTML page calls its own';
+COMMENT ON COLUMN curated.lang_hint IS 'language that an HTML page declares, two or three letters';
 COMMENT ON COLUMN curated.raw_bytes IS 'decompressed length of the record [bytes]';
 COMMENT ON COLUMN curated.text_bytes IS 'length of the cleaned text in UTF-8 [bytes]';
 COMMENT ON COLUMN curated.content_hash IS '128-bit xxh3 of the cleaned text';

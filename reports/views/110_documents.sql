@@ -29,6 +29,10 @@ COMMENT ON COLUMN document_life."offset" IS 'decompressed offset of the record i
 COMMENT ON COLUMN document_life.url IS 'address, if the source names one';
 COMMENT ON COLUMN document_life.date IS 'date of the record as the source gives it';
 COMMENT ON COLUMN document_life.native_id IS 'id in the source; may repeat';
+COMMENT ON COLUMN document_life.title IS 'title of an HTML page';
+COMMENT ON COLUMN document_life.published IS 'date of publication that an HTML page names (ISO 8601)';
+COMMENT ON COLUMN document_life.canonical_url IS 'address that an HTML page calls its own';
+COMMENT ON COLUMN document_life.lang_hint IS 'language that an HTML page declares, two or three letters';
 COMMENT ON COLUMN document_life.raw_bytes IS 'decompressed length of the record [bytes]';
 COMMENT ON COLUMN document_life.text_bytes IS 'length of the cleaned text in UTF-8 [bytes]';
 COMMENT ON COLUMN document_life.content_hash IS '128-bit xxh3 of the cleaned text';

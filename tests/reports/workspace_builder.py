@@ -71,7 +71,9 @@ def _write_part(folder: Path, part: int, source: str, rng: np.random.Generator) 
             "doc_id": doc_ids, "native_id": pa.array([None] * count, pa.string()), **place, "source": [source] * count,
             "path": [f"{source}.raw"] * count, "offset": [row * 1000 for row in range(count)],
             "url": pa.array([f"https://example.org/{source}/{row}" if source == "web" else None for row in range(count)], pa.string()),
-            "date": pa.array([None] * count, pa.string()), "text": pa.array(texts, pa.large_string()),
+            "date": pa.array([None] * count, pa.string()),
+            "title": [f"Page {row} of {source}" for row in range(count)], "published": pa.array([None] * count, pa.string()),
+            "canonical_url": pa.array([None] * count, pa.string()), "lang_hint": [LANGUAGES[source][0]] * count, "text": pa.array(texts, pa.large_string()),
             "raw_bytes": [size + 100 for size in sizes], "text_bytes": sizes, "content_hash": hashes,
             "edits": pa.array([[{"rule": "nfc", "count": 1}] if row % 7 == 0 else [] for row in range(count)], schemas.DOCUMENTS.field("edits").type),
         }

@@ -16,7 +16,12 @@ def _cut(data: bytes, size: int) -> list[bytes | Fault]:
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
-@given(st.text(min_size=2), st.sampled_from(["utf-16-le", "utf-16-be"]), st.integers(4, 9))
+# A little-endian mark and a NUL are the mark of UTF-32, so no text begins with NUL here.
+@given(
+    st.text(min_size=2).filter(lambda text: text[0] != "\0"),
+    st.sampled_from(["utf-16-le", "utf-16-be"]),
+    st.integers(4, 9),
+)
 def test_any_text_in_any_blocks(text: str, name: str, size: int) -> None:
     mark = codecs.BOM_UTF16_LE if name == "utf-16-le" else codecs.BOM_UTF16_BE
     data = mark + text.encode(name)
