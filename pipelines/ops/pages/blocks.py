@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.kernels.html_attributes import ATTRIBUTE_WORDS
-from pipelines.kernels.html_context import context, uncertainty
+from pipelines.kernels.html_context import close_gaps, context, uncertainty
 from pipelines.kernels.html_features import features
 from pipelines.kernels.html_render import render
 from pipelines.kernels.html_scan import scan
@@ -90,6 +90,10 @@ class BlockModel:
         seen = page.features()
         around = context(self.first.score(seen), np.ascontiguousarray(page.chars))
         return self.second.score(np.concatenate([seen, around], axis=1))
+
+    def keep(self, page: Page, scores: np.ndarray) -> np.ndarray:
+        """Say which blocks are content, bool [blocks]."""
+        return close_gaps(page.elements, page.blocks, scores >= self.threshold)
 
     def uncertainty(self, page: Page, scores: np.ndarray) -> float:
         """How unsure the model is of a page, from 0 to 1."""

@@ -61,7 +61,7 @@ def _by_blocks(html: str, page: Page, options: Extract, model: BlockModel) -> tu
     if not options.main_content or not len(page.blocks):
         return page.text(everything, markdown=markdown), "all"
     scores = model.scores(page)
-    keep = scores >= model.threshold
+    keep = model.keep(page, scores)
     has_text = page.running_chars.sum() >= _LEAST_CHARS
     nothing = has_text and page.running_chars[keep].sum() < _LEAST_CHARS
     unsure = model.uncertainty(page, scores) > model.unsure

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from resiliparse.parse.html import HTMLTree
 
-from pipelines.kernels.html_context import CONTEXT, context, likelihood, uncertainty
+from pipelines.kernels.html_context import CONTEXT, close_gaps, context, likelihood, uncertainty
 from pipelines.kernels.html_features import FEATURES
 from pipelines.kernels.html_scan import MAX_DEPTH
 from pipelines.kernels.html_tags import HINT_FOUND, HINT_STEPS, HINTS, TAGS
@@ -195,3 +195,23 @@ def test_context_against_plain_sums() -> None:
     assert np.allclose(got["likely_within_3"], near)
     assert np.allclose(got["page_likely"], (p * chars).sum() / chars.sum())
     assert np.isclose(uncertainty(scores, chars), (chars * p * (1 - p)).sum() / (chars * p).sum())
+
+
+@pytest.mark.parametrize(
+    ("html", "keep", "kept"),
+    [
+        ("<p>a<pre>b</pre><p>c", "101", "111"),
+        ("<p>a<pre>b</pre><pre>c</pre><p>d", "1001", "1111"),
+        ("<p>a<pre>b</pre><p>c<pre>d</pre><p>e", "10001", "10001"),
+        ("<pre>a</pre><p>b<pre>c</pre>", "010", "010"),
+        ("<dl><dt>a<dd>b<dt>c<dd>d</dl>", "0101", "0111"),
+        ("<table><tr><th>a<td>b<tr><th>c<td>d</table>", "1001", "1111"),
+        ("<p>a<h2>b</h2><p>c", "101", "101"),
+        ("", "", ""),
+    ],
+)
+def test_gaps_of_code_cells_and_terms_are_closed(html: str, keep: str, kept: str) -> None:
+    page = cut(html)
+    given_keep = np.array([mark == "1" for mark in keep], dtype=bool)
+    closed = close_gaps(page.elements, page.blocks, given_keep)
+    assert "".join("1" if mark else "0" for mark in closed) == kept
