@@ -78,6 +78,7 @@ def document_life(context: Context, part: int, row: int) -> dict[str, Any]:
         "record": record,
         "signals": {k: v for k, v in signals.to_pylist()[0].items() if k not in ("part", "row")},
         "duplicate": _duplicate(context, part, row),
+        "contamination": _contamination(context, part, row),
         "rules": _rules(context, signals, document["source"]),
         "decision": {key: decision[key] for key in ("kept", "first_reason", "failed_rules", "split", "split_key")},
         "tokens": _shard_row(context, record["doc_id"], record["source"], decision),
@@ -88,6 +89,14 @@ def _duplicate(context: Context, part: int, row: int) -> dict[str, Any] | None:
     duplicates = tables.read_table(context.workspace, part_file("duplicates", part))
     found = duplicates.filter(pc.equal(duplicates["row"], row)).to_pylist()
     return {k: v for k, v in found[0].items() if k not in ("part", "row")} if found else None
+
+
+def _contamination(context: Context, part: int, row: int) -> list[dict[str, Any]]:
+    if not context.recipe.decontaminate.items:
+        return []
+    found = tables.read_table(context.workspace, part_file("contamination", part))
+    hits = found.filter(pc.equal(found["row"], row)).to_pylist()
+    return [{k: v for k, v in hit.items() if k not in ("part", "row")} for hit in hits]
 
 
 def _rules(context: Context, signals: pa.Table, source: pa.ChunkedArray) -> list[dict[str, Any]]:
@@ -128,6 +137,9 @@ def format_life(life: dict[str, Any]) -> str:
         lines.append(title)
         body = life[title] or {"": "none"}
         lines += [f"  {key:<16} {_shown(value)}" for key, value in body.items() if value not in (None, [])]
+    for hit in life["contamination"]:
+        lines.append("contamination")
+        lines += [f"  {key:<16} {_shown(value)}" for key, value in hit.items()]
     lines.append("rules")
     for rule in life["rules"]:
         bounds = ", ".join(f"{key} {_shown(value)}" for key, value in rule["bounds"].items())

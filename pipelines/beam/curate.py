@@ -16,6 +16,9 @@ from pipelines.contracts import manifest
 from pipelines.contracts.errors import ConfigError, DataQualityError, StageError, message
 from pipelines.contracts.recipe import Recipe, load_recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan
+from pipelines.ops.eval_items import item_files
+from pipelines.ops.list_files import read_list
+from pipelines.ops.privacy.mask import make_masker
 from pipelines.ops.rules import signal_groups
 from pipelines.stages import STAGES
 
@@ -49,7 +52,7 @@ def run_curate(options: CurateOptions) -> None:
         DataQualityError: too many dead letters; everything else is kept.
     """
     recipe = with_sample(load_recipe(options.recipe), options.sample)
-    signal_groups(recipe)
+    check_recipe(recipe)
     engine = _engine(options)
     workspace = options.out or f"build/{recipe.name}"
     context, plan = open_workspace(recipe, workspace, write=not options.dry_run)
@@ -68,6 +71,20 @@ def run_curate(options: CurateOptions) -> None:
     finally:
         display.close()
         executor.close()
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Find what is wrong with a recipe or its side files before any work.
+
+    Raises:
+        ConfigError: unknown rules or signals, list files or evaluation items that are not there, no key for masks.
+    """
+    signal_groups(recipe)
+    make_masker(recipe.pii)
+    for path in recipe.lists.paths:
+        read_list(path)
+    for items in recipe.decontaminate.items:
+        item_files(items)
 
 
 def _engine(options: CurateOptions) -> EngineConfig | None:
@@ -132,7 +149,9 @@ def _pending(context: Context, lineage: Lineage, plan: Plan, name: str) -> bool:
     done = manifest.read_tasks(context.workspace, name)
     if stage.scope == "part":
         return any(p.key not in done or done[p.key].fingerprint != lineage.of(name, p.number) for p in plan.parts)
-    return not done or any(task.fingerprint != lineage.of(name) for task in done.values())
+    if not done:  # a stage without tasks (nothing to decontaminate) has but its merged manifest
+        return not manifest.is_merged(context.workspace, name)
+    return any(task.fingerprint != lineage.of(name) for task in done.values())
 
 
 def print_summary(context: Context) -> None:

@@ -136,6 +136,11 @@ def read_stage(workspace: str, stage: str) -> StageManifest:
     return StageManifest(stage, tasks)
 
 
+def is_merged(workspace: str, stage: str) -> bool:
+    """Say whether a stage has finished once, even if it had no task."""
+    return storage.exists(storage.join(stage_folder(workspace, stage), "manifest.json"))
+
+
 def merge(workspace: str, stage: str, keys: Iterable[str], versions: dict[str, str]) -> StageManifest:
     """Merge the task manifests of a finished stage into `manifest.json`; tasks not in `keys` are forgotten."""
     wanted = set(keys)

@@ -327,6 +327,65 @@ class Shards(StrictModel):
     target_mb: Annotated[float, Field(gt=0)] = 128.0
 
 
+class EvalItems(StrictModel):
+    """Items of one evaluation task.
+
+    Attributes:
+        task: name of the task in reasons and tables.
+        path: one glob or several of files: JSONL (also .gz) or Parquet, relative to the recipe file.
+        text: fields whose texts make up an item, joined by line ends; dots reach into objects, lists are joined.
+        id: field of the item's id; None numbers the items. Rows with the same id are one item.
+    """
+
+    task: Name
+    path: tuple[str, ...]
+    text: tuple[str, ...] = ("text",)
+    id: str | None = "id"
+
+    @field_validator("path", "text", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
+class Overlap(StrictModel):
+    """How much of an item makes a document contaminated.
+
+    Attributes:
+        ngram: words per n-gram.
+        min_overlap: share of the distinct n-grams of an item that the document must hold.
+    """
+
+    ngram: Annotated[int, Field(ge=3, le=64)]
+    min_overlap: Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class Decontaminate(StrictModel):
+    """Documents that hold evaluation items are dropped for the reason `contaminated`.
+
+    Attributes:
+        items: the evaluation items; none, and nothing is looked for.
+        overlaps: a document is contaminated if it reaches one of these.
+        max_documents: n-grams in more documents of the corpus than this are boilerplate and do not count.
+    """
+
+    items: tuple[EvalItems, ...] = ()
+    overlaps: tuple[Overlap, ...] = (Overlap(ngram=13, min_overlap=0.1), Overlap(ngram=8, min_overlap=0.1))
+    max_documents: Annotated[int, Field(ge=1)] = 10
+
+    @model_validator(mode="after")
+    def _each_length_once(self) -> Decontaminate:
+        lengths = [overlap.ngram for overlap in self.overlaps]
+        if not lengths or len(set(lengths)) < len(lengths):
+            raise ValueError(f"every n-gram length once, and at least one, not {lengths}")
+        return self
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """The n-gram lengths, ascending."""
+        return tuple(sorted(overlap.ngram for overlap in self.overlaps))
+
+
 class Limits(StrictModel):
     """Limits that are stated in errors when they are reached.
 
@@ -364,6 +423,7 @@ class Recipe(StrictModel):
     profiles: tuple[ProfileUse, ...] = ()
     rules: dict[Name, Rule] = Field(default_factory=dict)
     signals: tuple[str, ...] = ()
+    decontaminate: Decontaminate = Decontaminate()
     dedup: Dedup = Dedup()
     split: Split = Split()
     tokenizer: Tokenizer = Tokenizer()
@@ -386,12 +446,14 @@ class Recipe(StrictModel):
 
     @property
     def recipe_id(self) -> str:
-        """Hash of every literal except places (paths of sources, tokenizer and list files)."""
+        """Hash of every literal except places (paths of sources, tokenizer, list files, evaluation items)."""
         body = self.model_dump(mode="json")
         body["sources"].sort(key=lambda source: source["name"])  # their order changes no output
         for source in body["sources"]:
             del source["path"]
         del body["tokenizer"]["path"], body["lists"]
+        for items in body["decontaminate"]["items"]:
+            del items["path"]
         return ids.fingerprint(body)
 
     def source(self, name: str) -> Source:
@@ -414,4 +476,11 @@ def load_recipe(path: str) -> Recipe:
     if tokenizer.path is not None:
         tokenizer = tokenizer.model_copy(update={"path": storage.resolve(base, tokenizer.path)})
     lists = recipe.lists.moved(lambda path: storage.resolve(base, path))
-    return recipe.model_copy(update={"sources": sources, "tokenizer": tokenizer, "lists": lists})
+    items = tuple(
+        i.model_copy(update={"path": tuple(storage.resolve(base, p) for p in i.path)})
+        for i in recipe.decontaminate.items
+    )
+    decontaminate = recipe.decontaminate.model_copy(update={"items": items})
+    return recipe.model_copy(
+        update={"sources": sources, "tokenizer": tokenizer, "lists": lists, "decontaminate": decontaminate}
+    )

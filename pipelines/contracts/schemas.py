@@ -216,6 +216,62 @@ def signatures(num_perm: int) -> pa.Schema:
     )
 
 
+ITEMS = table(
+    "items",
+    "Evaluation items that are looked for in the corpus.",
+    [
+        field("item", pa.int32(), "number of the item"),
+        field("task", pa.string(), "evaluation task"),
+        field("item_id", pa.string(), "id of the item in its task"),
+        field("words", pa.int64(), "words of its texts", "words"),
+    ],
+)
+
+ITEM_NGRAMS = table(
+    "item_ngrams",
+    "The distinct n-grams of every item, sorted by key and item.",
+    [
+        field("key", pa.uint64(), "64-bit hash of the words and of n"),
+        field("item", pa.int32(), "number of the item"),
+        field("n", pa.int32(), "words per n-gram", "words"),
+    ],
+)
+
+ITEM_HITS = table(
+    "item_hits",
+    "Every n-gram of an item that a document holds, once per document.",
+    [
+        _ROW,
+        field("key", pa.uint64(), "the n-gram"),
+        field("offset", pa.int64(), "first byte of its first occurrence in the text", "bytes"),
+    ],
+)
+
+ITEM_COUNTS = table(
+    "item_counts",
+    "How many documents of the corpus hold an n-gram of an item.",
+    [
+        field("key", pa.uint64(), "the n-gram"),
+        field("documents", pa.int64(), "documents that hold it", "documents"),
+    ],
+)
+
+CONTAMINATION = table(
+    "contamination",
+    "Every document that shares n-grams with an evaluation item, other than those that are common in the corpus.",
+    [
+        _PART,
+        _ROW,
+        field("task", pa.string(), "evaluation task"),
+        field("item_id", pa.string(), "id of the item in its task"),
+        field("n", pa.int32(), "words per n-gram", "words"),
+        field("hits", pa.int32(), "distinct n-grams of the item in the document", "n-grams"),
+        field("item_ngrams", pa.int32(), "distinct n-grams of the item", "n-grams"),
+        field("overlap", pa.float64(), "hits / item_ngrams"),
+        field("offset", pa.int64(), "first byte of the first hit in the text", "bytes"),
+    ],
+)
+
 DUPLICATES = table(
     "duplicates",
     "Every document that shares a key with another: what it is linked to and who removed it.",
@@ -284,6 +340,7 @@ TABLES: dict[str, pa.Schema] = {
     "documents": DOCUMENTS,
     "dead_letters": DEAD_LETTERS,
     "signals": SIGNALS,
+    "contamination": CONTAMINATION,
     "duplicates": DUPLICATES,
     "decisions": DECISIONS,
     "index": INDEX,

@@ -6,9 +6,13 @@ from pipelines.contracts.tasks import Stage
 from pipelines.stages import (
     card,
     components,
+    contamination,
     decide,
     index,
     ingest,
+    item_counts,
+    item_hits,
+    items,
     match,
     measure,
     resolve,
@@ -19,5 +23,21 @@ from pipelines.stages import (
 
 STAGES: dict[str, Stage] = {
     module.STAGE.name: module.STAGE
-    for module in (ingest, index, measure, match, components, resolve, decide, tokenizer, tokenize, card, verify)
+    for module in (
+        ingest,
+        index,
+        items,
+        item_hits,
+        item_counts,
+        contamination,
+        measure,
+        match,
+        components,
+        resolve,
+        decide,
+        tokenizer,
+        tokenize,
+        card,
+        verify,
+    )
 }

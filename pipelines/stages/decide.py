@@ -13,7 +13,7 @@ from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file
 from pipelines.ops.rules import evaluate_rules, recipe_rules
 from pipelines.ops.splits import heldout_fractions, is_heldout
-from pipelines.stages import resolve
+from pipelines.stages import contamination, resolve
 from pipelines.stages.payloads import split_by_partition, unpack
 
 DUPLICATE_REASONS = {"exact": "exact_duplicate", "near": "near_duplicate"}
@@ -51,7 +51,8 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
     signals = tables.read_table(workspace, part_file("signals", part))
     verdicts = unpack(payloads, resolve.VERDICTS)
     verdicts = verdicts.take(pc.sort_indices(verdicts, sort_keys=[("row", "ascending")])).combine_chunks()
-    decisions = decide_documents(documents, signals, verdicts, context, task.payload["shares"])
+    dirty = contamination.is_contaminated(workspace, context.recipe, part, documents.num_rows)
+    decisions = decide_documents(documents, signals, verdicts, context, task.payload["shares"], dirty)
     duplicates = verdicts.select(schemas.DUPLICATES.names).cast(schemas.DUPLICATES)
     outputs = (
         tables.write_table(workspace, part_file("decisions", part), decisions, schemas.DECISIONS),
@@ -62,11 +63,16 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
 
 
 def decide_documents(
-    documents: pa.Table, signals: pa.Table, verdicts: pa.Table, context: Context, shares: dict[str, float]
+    documents: pa.Table,
+    signals: pa.Table,
+    verdicts: pa.Table,
+    context: Context,
+    shares: dict[str, float],
+    contaminated: np.ndarray,
 ) -> pa.Table:
     """Decide on every document of a part.
 
-    Reasons come in the order: rules of the recipe, exact duplicate, near duplicate.
+    Reasons come in the order: rules of the recipe, contaminated, exact duplicate, near duplicate.
 
     Args:
         documents: [rows] without texts.
@@ -74,18 +80,20 @@ def decide_documents(
         verdicts: [members] of this part, sorted by row.
         context: for rules and split.
         shares: held-out share per source.
+        contaminated: bool [rows].
 
     Returns:
         [rows] table of `decisions`.
     """
     rules = recipe_rules(context.recipe)
-    names = [*rules, *DUPLICATE_REASONS.values()]
+    names = [*rules, contamination.REASON, *DUPLICATE_REASONS.values()]
     failed = np.zeros((documents.num_rows, len(names)), dtype=bool)
     failed[:, : len(rules)] = evaluate_rules(signals, documents["source"], rules)
+    failed[:, len(rules)] = contaminated
     member_rows = verdicts["row"].to_numpy()
     kinds = verdicts["kind"].to_pylist()
     for offset, kind in enumerate(DUPLICATE_REASONS):
-        failed[member_rows, len(rules) + offset] = [k == kind for k in kinds]
+        failed[member_rows, len(rules) + 1 + offset] = [k == kind for k in kinds]
     failing = [[names[j] for j in np.flatnonzero(row)] for row in failed]
     split, split_key = _splits(documents, verdicts, context, shares)
     columns = [
@@ -138,7 +146,7 @@ def count_decisions(documents: pa.Table, decisions: pa.Table) -> dict[str, int]:
 STAGE = ShuffleStage(
     name="decide",
     version=1,
-    upstream=("measure", "resolve"),
+    upstream=("measure", "contamination", "resolve"),
     scope="whole",
     literals=resolve.literals,
     plan_map=plan_map,

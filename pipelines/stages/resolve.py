@@ -24,7 +24,7 @@ from pipelines.kernels.lsh import band_keys
 from pipelines.kernels.minhash import shingle_hashes
 from pipelines.ops.rules import evaluate_rules, recipe_rules
 from pipelines.ops.splits import heldout_fractions, is_heldout
-from pipelines.stages import match
+from pipelines.stages import contamination, match
 from pipelines.stages.measure import minhash_params
 from pipelines.stages.payloads import split_by_partition, unpack
 
@@ -65,7 +65,8 @@ def _member_schema(num_perm: int) -> pa.Schema:
 def literals(recipe: Recipe) -> object:
     """Return the literals that the verdicts depend on."""
     rules = {name: rule.model_dump(mode="json") for name, rule in recipe_rules(recipe).items()}
-    return [recipe.dedup.model_dump(mode="json", exclude={"max_edges"}), rules, recipe.split.model_dump(mode="json")]
+    dedup, split = recipe.dedup.model_dump(mode="json", exclude={"max_edges"}), recipe.split.model_dump(mode="json")
+    return [dedup, rules, split, contamination.verdict_literals(recipe)]
 
 
 def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
@@ -102,6 +103,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
     at = pa.array(wanted)
     signals = tables.read_table(workspace, part_file("signals", part)).take(at)
     sketches = tables.read_table(workspace, part_file("signatures", part)).take(at)
+    dirty = contamination.is_contaminated(workspace, context.recipe, part, wanted)
     for documents in tables.read_batches(workspace, part_file("documents", part), _DOCUMENT_COLUMNS):
         first = documents["row"][0].as_py()
         low, high = np.searchsorted(wanted, [first, first + documents.num_rows])
@@ -109,7 +111,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
             continue
         chosen = documents.take(pa.array(wanted[low:high] - first))
         here = slice(low, high)
-        batch = _members(context.recipe, task, chosen, signals[here], sketches[here], labels[here])
+        batch = _members(context.recipe, task, chosen, signals[here], sketches[here], labels[here], dirty[here])
         yield from split_by_partition(batch, component_partition(labels[here], task.payload["partitions"]))
         progress.beat(int(high - low), chosen["text"].nbytes)
 
@@ -123,11 +125,17 @@ def component_partition(labels: np.ndarray, partitions: int) -> np.ndarray:
 
 
 def _members(
-    recipe: Recipe, task: Task, documents: pa.Table, signals: pa.Table, sketches: pa.Table, labels: np.ndarray
+    recipe: Recipe,
+    task: Task,
+    documents: pa.Table,
+    signals: pa.Table,
+    sketches: pa.Table,
+    labels: np.ndarray,
+    contaminated: np.ndarray,
 ) -> pa.RecordBatch:
     """Collect what the reduce needs to know about some members of components."""
     near = recipe.dedup.near or Near()
-    failed = evaluate_rules(signals, documents["source"], recipe_rules(recipe)).any(axis=1)
+    failed = evaluate_rules(signals, documents["source"], recipe_rules(recipe)).any(axis=1) | contaminated
     text_bytes = documents["text_bytes"].to_numpy()
     rank = -text_bytes if recipe.dedup.survivor == "longest" else np.zeros_like(text_bytes)
     hashes, offsets = shingle_hashes(documents["text"].combine_chunks(), minhash_params(near))
@@ -266,7 +274,7 @@ def _component_columns(members: pa.Table, recipe: Recipe) -> tuple[list[str], li
 STAGE = ShuffleStage(
     name="resolve",
     version=1,
-    upstream=("components",),
+    upstream=("components", "contamination"),
     scope="whole",
     literals=literals,
     plan_map=plan_map,

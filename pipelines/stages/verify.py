@@ -27,9 +27,11 @@ from pipelines.stages.measure import minhash_params
 from pipelines.stages.payloads import split_by_partition, unpack
 from pipelines.stages.tokenizer import end_of_text_id
 
+_DECONTAMINATION_STAGES = ("items", "item_hits", "item_counts", "contamination")
 _CHECKED_STAGES = (
     "ingest",
     "index",
+    *_DECONTAMINATION_STAGES,
     "measure",
     "match",
     "components",
@@ -73,7 +75,8 @@ def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     mark, layout = lineage.of("verify"), _layout(context, plan)
     shards = [{"kind": "shard", **task.payload} for task in tokenize.plan_reduce(context, plan, lineage)]
     leaders = [{"kind": "leaders"} for _ in range(layout["leaders"])]
-    files = [{"kind": "files", "stage": name} for name in _CHECKED_STAGES]
+    without_tasks = () if context.recipe.decontaminate.items else _DECONTAMINATION_STAGES
+    files = [{"kind": "files", "stage": name} for name in _CHECKED_STAGES if name not in without_tasks]
     payloads = [*shards, *leaders, *files]
     return [Task("verify", part_key(i), mark, {**payload, "partition": i}) for i, payload in enumerate(payloads)]
 
