@@ -43,6 +43,17 @@ _CURATE_EPILOG = """
 """
 
 
+_REPLAY_EPILOG = """
+**Examples**
+
+`mixtrace replay build/web --dry-run` — which parts hold dead letters, of which errors, in which files
+
+`mixtrace replay build/web` — redo them; repaired files may differ from what was planned
+
+`mixtrace replay build/web --source forum --error damaged_compression` — only these
+"""
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog=_CURATE_EPILOG,
@@ -67,6 +78,27 @@ def curate(
     from pipelines.beam.curate import CurateOptions, run_curate
 
     run_curate(CurateOptions(recipe, out, workers, engine, sample, dry_run, stall_timeout, tuple(context.args)))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=_REPLAY_EPILOG,
+)
+def replay(
+    context: typer.Context,
+    workspace: Annotated[str, typer.Argument(help="Workspace with dead letters: a folder or gs://, s3:// prefix.")],
+    source: Annotated[str | None, typer.Option(help="Only parts of this source.")] = None,
+    error: Annotated[str | None, typer.Option(help="Only parts with a dead letter of this error.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one per processor.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine: a file of conf/runners without .toml, or a path.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be replayed; do nothing.")] = False,
+) -> None:
+    """Replay: after a fix (a repaired file, another library), redo just the parts that hold dead letters."""
+    from pipelines.beam.curate import CurateOptions
+    from pipelines.beam.replay import ReplayOptions, run_replay
+
+    options = CurateOptions("", workspace, workers, engine, dry_run=dry_run, flags=tuple(context.args))
+    run_replay(ReplayOptions(options, source, error))
 
 
 @app.command()

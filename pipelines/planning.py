@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 
 import xxhash
@@ -113,7 +113,7 @@ def cut_parts(files: Iterable[InputFile], recipe: Recipe, first: int) -> list[Pa
             first + index,
             source,
             tuple(piece for _, piece in members),
-            ids.fingerprint([[f.path, f.size, f.mark, p.start, p.end] for f, p in members]),
+            _mark(members),
         )
         for index, (source, members) in enumerate(groups)
     ]
@@ -129,20 +129,83 @@ def make_plan(recipe: Recipe, workspace: str, *, write: bool = True) -> Plan:
     saved = (
         json.loads(storage.read_bytes(path)) if storage.exists(path) else {"files": [], "parts": [], "generations": 0}
     )
-    known = {(f["source"], f["path"]): InputFile(**f) for f in saved["files"]}
+    known = _files_from_json(saved)
     inputs = list_inputs(recipe)
     _check_unchanged(known, inputs, recipe, workspace)
     new = [file for file in inputs if (file.source, file.path) not in known]
     parts = [_part_from_json(part) for part in saved["parts"]]
     parts += cut_parts(new, recipe, len(parts))
     if new and write:
-        body = {
-            "generations": saved["generations"] + 1,
-            "files": [asdict(file) for file in (*known.values(), *new)],
-            "parts": [asdict(part) for part in parts],
-        }
-        storage.write_bytes(path, json.dumps(body, indent=1).encode())
+        _write_plan(path, saved["generations"] + 1, (*known.values(), *new), parts)
     return _plan(recipe, parts, inputs)
+
+
+def repair_plan(recipe: Recipe, workspace: str, numbers: Collection[int], *, write: bool = True) -> Plan:
+    """Take up files that were repaired since they were planned; all parts keep their numbers.
+
+    A repaired file is cut anew over the parts that held it: if it has more pieces now, the last part takes the rest.
+
+    Args:
+        recipe: the recipe of the workspace.
+        workspace: the workspace.
+        numbers: parts that hold dead letters; other parts' files must be as they were.
+        write: save the plan.
+
+    Raises:
+        InputError: if there is no plan, or if another file has changed or any has vanished.
+    """
+    path = storage.join(workspace, PLAN_FILE)
+    saved = json.loads(storage.read_bytes(path))
+    parts = [_part_from_json(part) for part in saved["parts"]]
+    known = _files_from_json(saved)
+    now = {(file.source, file.path): file for file in list_inputs(recipe)}
+    may_change = {(p.source, piece.path) for p in parts if p.number in numbers for piece in p.pieces}
+    held = {key: file for key, file in known.items() if key not in may_change or key not in now}
+    _check_unchanged(held, now.values(), recipe, workspace)
+    changed = [key for key, file in known.items() if now[key] != file]
+    for key in changed:
+        parts = _cut_anew(now[key], parts, recipe, now)
+    files = [now[key] for key in known]
+    if changed and write:
+        _write_plan(path, saved["generations"], files, parts)
+    return _plan(recipe, parts, files)
+
+
+def _cut_anew(
+    file: InputFile, parts: list[Part], recipe: Recipe, files: Mapping[tuple[str, str], InputFile]
+) -> list[Part]:
+    """Deal the pieces of a repaired file to the parts that held it, in their order."""
+    source = recipe.source(file.source)
+    full = storage.join(source_root(source), file.path)
+    pieces = cut_file(source, full, file.path, file.size, int(recipe.part_mb * 1e6))
+    holders = [p for p in parts if p.source == file.source and any(piece.path == file.path for piece in p.pieces)]
+    anew: dict[int, Part] = {}
+    for index, part in enumerate(holders):
+        own = pieces[index:] if part is holders[-1] else pieces[index : index + 1]
+        first = next(place for place, piece in enumerate(part.pieces) if piece.path == file.path)
+        others = [piece for piece in part.pieces if piece.path != file.path]
+        cut = (*others[:first], *own, *others[first:])
+        mark = _mark((files[part.source, piece.path], piece) for piece in cut)
+        anew[part.number] = replace(part, pieces=cut, mark=mark)
+    return [anew.get(part.number, part) for part in parts]
+
+
+def _mark(members: Iterable[tuple[InputFile, Piece]]) -> str:
+    """Hash what a part reads."""
+    return ids.fingerprint([[f.path, f.size, f.mark, p.start, p.end] for f, p in members])
+
+
+def _write_plan(path: str, generations: int, files: Iterable[InputFile], parts: Iterable[Part]) -> None:
+    body = {
+        "generations": generations,
+        "files": [asdict(file) for file in files],
+        "parts": [asdict(part) for part in parts],
+    }
+    storage.write_bytes(path, json.dumps(body, indent=1).encode())
+
+
+def _files_from_json(saved: dict) -> dict[tuple[str, str], InputFile]:
+    return {(f["source"], f["path"]): InputFile(**f) for f in saved["files"]}
 
 
 def load_plan(recipe: Recipe, workspace: str) -> Plan:
@@ -173,7 +236,7 @@ def _part_from_json(data: dict) -> Part:
 
 
 def _check_unchanged(
-    known: dict[tuple[str, str], InputFile], inputs: list[InputFile], recipe: Recipe, workspace: str
+    known: Mapping[tuple[str, str], InputFile], inputs: Iterable[InputFile], recipe: Recipe, workspace: str
 ) -> None:
     now = {(file.source, file.path): file for file in inputs}
     names = {source.name for source in recipe.sources}

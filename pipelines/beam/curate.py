@@ -53,14 +53,14 @@ def run_curate(options: CurateOptions) -> None:
     """
     recipe = with_sample(load_recipe(options.recipe), options.sample)
     check_recipe(recipe)
-    engine = _engine(options)
+    engine = choose_engine(options)
     workspace = options.out or f"build/{recipe.name}"
     context, plan = open_workspace(recipe, workspace, write=not options.dry_run)
     if options.dry_run:
         print_dry_run(context, plan)
         return
     display = Display()
-    executor = _executor(options, engine, display)
+    executor = make_executor(options, engine, display)
     stop_on_signals()
     try:
         run_stages(context, plan, executor, display)
@@ -87,7 +87,7 @@ def check_recipe(recipe: Recipe) -> None:
         item_files(items)
 
 
-def _engine(options: CurateOptions) -> EngineConfig | None:
+def choose_engine(options: CurateOptions) -> EngineConfig | None:
     """Combine the engine file and the flags; None means this machine."""
     base = load_engine(options.engine) if options.engine else EngineConfig("command line", (), {}, _STALL_S)
     flags = (*base.flags, *options.flags)
@@ -103,7 +103,8 @@ def _engine(options: CurateOptions) -> EngineConfig | None:
     return EngineConfig(base.name, flags, base.environment, options.stall_timeout or base.stall_s)
 
 
-def _executor(options: CurateOptions, engine: EngineConfig | None, display: Display) -> Executor:
+def make_executor(options: CurateOptions, engine: EngineConfig | None, display: Display) -> Executor:
+    """Make what runs the stages: this machine's pool, or an engine."""
     if engine is None:
         return LocalExecutor(options.workers or default_workers(), options.stall_timeout or _STALL_S, display.show)
     from pipelines.beam.engine import EngineExecutor

@@ -68,22 +68,29 @@ def run_stages(context: Context, plan: Plan, executor: Executor, display: Displa
         DataQualityError: after everything else is done, if too many input bytes were dead letters.
     """
     lineage = Lineage(STAGES.values(), context.recipe, plan)
-    versions = software_versions()
     for stage in STAGES.values():
-        work = tasks_of(context, plan, lineage, stage)
-        display.stage_started(stage.name, len(work.missing), len(work.keys) - len(work.missing))
-        if work.missing:
-            storage.remove_tree(marker_folder(context.workspace, stage.name))
-            if isinstance(stage, MapStage):
-                executor.run_map(context, stage, list(work.missing))
-            else:
-                executor.run_shuffle(context, stage, list(work.maps), list(work.missing))
-        merged = manifest.merge(context.workspace, stage.name, work.keys, versions)
-        storage.remove_tree(marker_folder(context.workspace, stage.name))
-        display.stage_finished(stage.name, merged.counts)
+        run_stage(context, plan, lineage, stage, executor, display)
         if stage.name == until:
             break
     check_dead_letters(context)
+
+
+def run_stage(
+    context: Context, plan: Plan, lineage: Lineage, stage: Stage, executor: Executor, display: Display
+) -> manifest.StageManifest:
+    """Run the tasks of a stage that are not done, and merge its manifests."""
+    work = tasks_of(context, plan, lineage, stage)
+    display.stage_started(stage.name, len(work.missing), len(work.keys) - len(work.missing))
+    if work.missing:
+        storage.remove_tree(marker_folder(context.workspace, stage.name))
+        if isinstance(stage, MapStage):
+            executor.run_map(context, stage, list(work.missing))
+        else:
+            executor.run_shuffle(context, stage, list(work.maps), list(work.missing))
+    merged = manifest.merge(context.workspace, stage.name, work.keys, software_versions())
+    storage.remove_tree(marker_folder(context.workspace, stage.name))
+    display.stage_finished(stage.name, merged.counts)
+    return merged
 
 
 def check_dead_letters(context: Context) -> None:

@@ -136,15 +136,35 @@ def read_stage(workspace: str, stage: str) -> StageManifest:
     return StageManifest(stage, tasks)
 
 
+<<<<<<< HEAD
 def is_merged(workspace: str, stage: str) -> bool:
     """Say whether a stage has finished once, even if it had no task."""
     return storage.exists(storage.join(stage_folder(workspace, stage), "manifest.json"))
+=======
+def forget(workspace: str, stage: str, keys: Iterable[str] | None = None) -> dict[str, TaskManifest]:
+    """Forget that tasks are done (all of a stage without `keys`); their files stay until they are written anew.
+
+    Returns:
+        What was forgotten, by key; `commit` makes a task done again.
+    """
+    known = read_tasks(workspace, stage)
+    gone = known if keys is None else {key: known[key] for key in keys if key in known}
+    if gone:
+        rest = {key: task for key, task in known.items() if key not in gone}
+        _write_merged(workspace, stage, rest, {})
+    return gone
+>>>>>>> 5147647 (Replay: redo the parts that hold dead letters)
 
 
 def merge(workspace: str, stage: str, keys: Iterable[str], versions: dict[str, str]) -> StageManifest:
     """Merge the task manifests of a finished stage into `manifest.json`; tasks not in `keys` are forgotten."""
     wanted = set(keys)
     tasks = {key: task for key, task in read_tasks(workspace, stage).items() if key in wanted}
+    _write_merged(workspace, stage, tasks, versions)
+    return StageManifest(stage, tasks)
+
+
+def _write_merged(workspace: str, stage: str, tasks: dict[str, TaskManifest], versions: dict[str, str]) -> None:
     body = {
         "stage": stage,
         "versions": versions,
@@ -155,4 +175,3 @@ def merge(workspace: str, stage: str, keys: Iterable[str], versions: dict[str, s
         storage.join(stage_folder(workspace, stage), "manifest.json"), json.dumps(body, indent=1).encode()
     )
     storage.remove_tree(storage.join(stage_folder(workspace, stage), "_parts"))
-    return StageManifest(stage, tasks)
