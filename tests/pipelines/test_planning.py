@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.contracts.errors import InputError
 from pipelines.contracts.recipe import Recipe, Source
-from pipelines.planning import load_plan, make_plan, source_root
+from pipelines.planning import load_plan, make_plan, repair_plan, source_root
 
 
 def recipe_for(folder: Path, part_mb: float = 0.001, **formats: str) -> Recipe:
@@ -94,3 +94,33 @@ def test_the_root_of_a_source_is_what_its_globs_have_in_common() -> None:
     assert root("/data/aa/*.txt", "/data/ab/x/*.txt") == "/data"
     assert root("s3://bucket/aa/*", "s3://bucket/ab/*") == "s3://bucket"
     assert root("gs://bucket/a/**/*.gz") == "gs://bucket/a"
+
+
+@pytest.mark.parametrize("size", [100, 900, 1500, 3900])
+def test_a_repaired_file_is_cut_over_the_parts_that_held_it(tmp_path: Path, size: int) -> None:
+    put(tmp_path, "a/big.jsonl", 2500)
+    put(tmp_path, "a/small.jsonl", 200)
+    recipe, workspace = recipe_for(tmp_path), str(tmp_path / "ws")
+    before = make_plan(recipe, workspace)
+    put(tmp_path, "a/big.jsonl", size)
+    after = repair_plan(recipe, workspace, {1})
+    assert [part.number for part in after.parts] == [part.number for part in before.parts]
+    pieces = [piece for part in after.parts for piece in part.pieces if piece.path == "big.jsonl"]
+    fresh = make_plan(recipe, str(tmp_path / "fresh"))
+    assert pieces == [piece for part in fresh.parts for piece in part.pieces if piece.path == "big.jsonl"]
+    changed = [new.mark != old.mark for old, new in zip(before.parts, after.parts, strict=True)]
+    assert changed == [True, True, True, False]
+    assert load_plan(recipe, workspace) == make_plan(recipe, workspace) == after
+
+
+def test_only_files_of_the_given_parts_may_be_repaired(tmp_path: Path) -> None:
+    for name in ("a/x.jsonl", "a/y.jsonl"):
+        put(tmp_path, name, 900)
+    recipe, workspace = recipe_for(tmp_path), str(tmp_path / "ws")
+    make_plan(recipe, workspace)
+    put(tmp_path, "a/y.jsonl", 950)
+    with pytest.raises(InputError, match=r"planned file has changed: got y\.jsonl"):
+        repair_plan(recipe, workspace, {0})
+    (tmp_path / "a/x.jsonl").unlink()
+    with pytest.raises(InputError, match=r"planned file is gone: got x\.jsonl"):
+        repair_plan(recipe, workspace, {0})
