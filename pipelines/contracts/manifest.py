@@ -136,11 +136,11 @@ def read_stage(workspace: str, stage: str) -> StageManifest:
     return StageManifest(stage, tasks)
 
 
-<<<<<<< HEAD
 def is_merged(workspace: str, stage: str) -> bool:
     """Say whether a stage has finished once, even if it had no task."""
     return storage.exists(storage.join(stage_folder(workspace, stage), "manifest.json"))
-=======
+
+
 def forget(workspace: str, stage: str, keys: Iterable[str] | None = None) -> dict[str, TaskManifest]:
     """Forget that tasks are done (all of a stage without `keys`); their files stay until they are written anew.
 
@@ -153,7 +153,6 @@ def forget(workspace: str, stage: str, keys: Iterable[str] | None = None) -> dic
         rest = {key: task for key, task in known.items() if key not in gone}
         _write_merged(workspace, stage, rest, {})
     return gone
->>>>>>> 5147647 (Replay: redo the parts that hold dead letters)
 
 
 def merge(workspace: str, stage: str, keys: Iterable[str], versions: dict[str, str]) -> StageManifest:
