@@ -9,27 +9,28 @@ that follows (Arrow stream).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipelines.contracts import storage
-from pipelines.readers.records import RAW_BYTES, BadRecord, Item, ReadOptions, too_large
-from pipelines.readers.rows import row_item
+from pipelines.readers.columns import BATCH_ROWS, FAULTS, batch_items, check_text, find, mapped, short, wanted
+from pipelines.readers.ipc import check_message, check_stream, file_blocks, read_message
+from pipelines.readers.pages import check_inflation, page_sizes
+from pipelines.readers.records import BadRecord, Item, ReadOptions
 
-_BATCH_ROWS = 256  # rows that are Python objects at a time, if they are not large
-_BATCH_BYTES = 8 << 20  # of text that is decoded at a time, if one row is not larger
+_BATCH_MEMORY_BYTES = 64 << 20  # of a batch of Parquet rows, each of which may be as large as a page
+_DECODING = 1 << 62  # plus an offset: where a worker is while Arrow decodes the rows from there on
+_OPENING = 2 * _DECODING - 1
+_KILLED = "reading killed a worker: got a dead process"
 _BATCH_STEP = 1 << 32  # between the offsets of two record batches
 _FILE_MAGIC = b"ARROW1"
 _STREAM_START = 8  # of the stream that an Arrow file holds
-# KeyError: two columns of one name; OverflowError: lengths beyond 2^63; both from Arrow for damaged or odd files.
-_FAULTS = (pa.ArrowException, OSError, ValueError, MemoryError, KeyError, OverflowError)
-_Group = tuple[int, str, Iterator[pa.RecordBatch]]  # offset of the first row, what it is, its batches
+# Offset of the first row, offset behind the last one if it is known, what it is, its batches.
+_Group = tuple[int, int | None, str, Iterator[pa.RecordBatch]]
 
 
 class Columnar:
@@ -55,33 +56,50 @@ class Columnar:
     def batches(self) -> Iterator[tuple[int, pa.RecordBatch] | BadRecord]:
         """Yield (offset of the first row, batch of the mapped columns), and a bad record for what cannot be read."""
         size = storage.size_bytes(self._path)
+        if self._kills(_OPENING):
+            self.bytes_read += size
+            yield BadRecord(0, size, "worker_killed", f"{_KILLED}; expected {self._expected}")
+            self._done = True
+            return
         try:
             with storage.open_read(self._path) as file:
                 for group in self._groups(file):
                     yield from self._group(*group)
-        except _FAULTS as error:
+        except FAULTS as error:
             self.bytes_read += size
-            text = f"file cannot be read: got {_short(error)}; expected {self._expected}"
+            text = f"file cannot be read: got {short(error)}; expected {self._expected}"
             yield BadRecord(0, size, "unreadable_file", text)
         self._done = True
 
     def _group(
-        self, offset: int, name: str, batches: Iterator[pa.RecordBatch]
+        self, offset: int, end: int | None, name: str, batches: Iterator[pa.RecordBatch]
     ) -> Iterator[tuple[int, pa.RecordBatch] | BadRecord]:
         """Yield the batches of one group; if one cannot be read, the rest of the group is one bad record."""
-        while True:
+        while end is None or offset < end:
+            if self._kills(_DECODING + offset):
+                text = f"{_KILLED} by the rows of {name}; expected sound data (the rest is lost)"
+                yield BadRecord(offset, 0, "worker_killed", text)
+                return
             try:
                 batch = next(batches, None)
                 if batch is None:
                     return
-                batch = _mapped(batch, self._options)
+                batch = mapped(batch, self._options)
                 self.bytes_read += pc.sum(batch["length"]).as_py() or 0
-            except _FAULTS as error:
-                text = f"rows of {name} cannot be read: got {_short(error)}; expected sound data (the rest is lost)"
+            except FAULTS as error:
+                text = f"rows of {name} cannot be read: got {short(error)}; expected sound data (the rest is lost)"
                 yield BadRecord(offset, 0, "unreadable_rows", text)
                 return
+            self._options.at(offset)
             yield offset, batch
             offset += batch.num_rows
+
+    def _kills(self, mark: int) -> bool:
+        """Say whether a worker died at a mark before; if not, note that this one is there now."""
+        if mark in self._options.poison:
+            return True
+        self._options.at(mark)
+        return False
 
     _expected: str
 
@@ -97,16 +115,36 @@ class ParquetRows(Columnar):
 
     def _groups(self, file: Any) -> Iterator[_Group]:
         parquet = pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20)
-        columns = [name for name in _wanted(self._options) if _find(parquet.schema_arrow, name)]
-        _check_text(parquet.schema_arrow, self._options)
+        columns = [name for name in wanted(self._options) if find(parquet.schema_arrow, name)]
+        check_text(parquet.schema_arrow, self._options)
         rows = [parquet.metadata.row_group(number).num_rows for number in range(parquet.num_row_groups)]
+        if min(rows, default=0) < 0:
+            raise ValueError(f"a row group of {min(rows)} rows")
         starts = list(itertools.accumulate(rows, initial=0))
 
         def batches(number: int) -> Iterator[pa.RecordBatch]:
-            yield from parquet.iter_batches(_BATCH_ROWS, [number], columns, use_threads=False)
+            largest = self._largest_page(file, parquet.metadata.row_group(number), columns)
+            count = min(BATCH_ROWS, max(1, _BATCH_MEMORY_BYTES // max(1, largest)))
+            yield from parquet.iter_batches(count, [number], columns, use_threads=False)
 
         for number in range(self._options.start, len(rows) if self._options.end is None else self._options.end):
-            yield starts[number], f"row group {number}", batches(number)
+            yield starts[number], starts[number + 1], f"row group {number}", batches(number)
+
+    def _largest_page(self, file: Any, group: pq.RowGroupMetaData, columns: list[str]) -> int:
+        """Return the bytes of the largest page of the mapped columns.
+
+        Raises:
+            BombError: if a page is beyond the limit.
+        """
+        largest = 0
+        for number in range(group.num_columns):
+            chunk = group.column(number)
+            if any((chunk.path_in_schema + ".").startswith(name + ".") for name in columns):
+                first = chunk.dictionary_page_offset or chunk.data_page_offset
+                for given, taken in page_sizes(file, first, chunk.total_compressed_size):
+                    check_inflation("a page", given, taken, self._options.inflation)
+                    largest = max(largest, given)
+        return largest
 
 
 class ArrowRows(Columnar):
@@ -120,36 +158,47 @@ class ArrowRows(Columnar):
         lost: Exception | None = None
         try:
             reader = pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)
-        except _FAULTS as error:
+        except FAULTS as error:
             if not is_file:
                 raise
             lost = error  # the footer is damaged or cut off, but what it lists is a stream
             file.seek(_STREAM_START)
             reader = pa.ipc.open_stream(file)
-        _check_text(reader.schema, self._options)
+        check_text(reader.schema, self._options)
         if not is_file or lost:
-            number = 0
-            for number, batches in enumerate(_one_by_one(reader)):
-                yield number * _BATCH_STEP, f"record batch {number}", batches
+            number, start = 0, _STREAM_START if lost else 0
+            with storage.open_read(self._path) as beside:
+                for number, batches in enumerate(
+                    _one_by_one(reader, check_stream(beside, start, self._options.inflation))
+                ):
+                    yield number * _BATCH_STEP, None, f"record batch {number}", batches
             if lost:
-                yield (number + 1) * _BATCH_STEP, "the footer", _raising(lost)
+                yield (number + 1) * _BATCH_STEP, None, "the footer", _raising(lost)
             return
+        dictionaries, places = file_blocks(file, storage.size_bytes(self._path))
 
         def batch(number: int) -> Iterator[pa.RecordBatch]:
+            waiting = [*dictionaries, *places[number : number + 1]]
+            dictionaries.clear()  # Arrow reads all of them with the first batch
+            for place in waiting:
+                message = read_message(file, place)
+                if message is not None:
+                    check_message(message, self._options.inflation)
             yield reader.get_batch(number)
 
         last = reader.num_record_batches if self._options.end is None else self._options.end
         for number in range(self._options.start, last):
-            yield number * _BATCH_STEP, f"record batch {number}", batch(number)
+            yield number * _BATCH_STEP, None, f"record batch {number}", batch(number)
 
 
-def _one_by_one(reader: pa.RecordBatchReader) -> Iterator[Iterator[pa.RecordBatch]]:
+def _one_by_one(reader: pa.RecordBatchReader, checks: Iterator[None]) -> Iterator[Iterator[pa.RecordBatch]]:
     """Yield the batches of a stream, each as a group; one that cannot be read is the last."""
     ended = False
 
     def batch() -> Iterator[pa.RecordBatch]:
         nonlocal ended
         ended = True
+        next(checks, None)
         try:
             found = reader.read_next_batch()
         except StopIteration:
@@ -171,76 +220,9 @@ def read(opened: Columnar, options: ReadOptions) -> Iterator[Item]:
     for entry in opened.batches():
         if isinstance(entry, BadRecord):
             yield entry
-            continue
-        offset, batch = entry
-        lengths = batch["length"].to_numpy()
-        start = 0
-        while start < batch.num_rows:
-            fitting = int(np.searchsorted(np.cumsum(lengths[start : start + _BATCH_ROWS]), _BATCH_BYTES, "right"))
-            rows = batch.slice(start, max(1, fitting))
-            if lengths[start] > options.max_record_bytes:
-                yield _large_row(rows, offset + start, int(lengths[start]), options)
-                start += 1
-                continue
-            for row, value in enumerate(_values(rows, options), start):
-                yield _row(value, offset + row, int(lengths[row]), options)
-            start += rows.num_rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Unreadable:
-    """Stands for a value that cannot be a Python object: a time beyond the year 9999, an unknown time zone."""
-
-    error: str
-
-
-def _values(rows: pa.RecordBatch, options: ReadOptions) -> Iterator[dict[str, Any]]:
-    """Yield the values of rows by column."""
-    names = [name for name in rows.schema.names if name != "length"]
-    columns = [_bytes(rows.column(names[0])).to_pylist(), *(_optional(rows.column(name)) for name in names[1:])]
-    for values in zip(*columns, strict=True):
-        yield dict(zip(names, values, strict=True))
-
-
-def _optional(column: pa.Array) -> list[Any]:
-    """Return the values of a column other than the text; where a value cannot be read, what is wrong with it."""
-    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        column = column.cast(pa.timestamp("us", column.type.tz), safe=False)  # Python knows no nanoseconds
-    try:
-        values = column.to_pylist()
-    except _FAULTS:
-        values = [_readable(scalar.as_py) for scalar in column]
-    return [_readable(value.decode) if isinstance(value, bytes) else value for value in values]
-
-
-def _readable(make: Callable[[], Any]) -> Any:
-    try:
-        return make()
-    except _FAULTS as error:
-        return _Unreadable(_short(error))
-
-
-def _row(value: dict[str, Any], offset: int, length: int, options: ReadOptions) -> Item:
-    content = value[options.fields.text] or b""
-    for name, found in value.items():
-        if isinstance(found, _Unreadable):
-            text = f"field {name!r} cannot be read: got {found.error}; expected a sound value"
-            return BadRecord(offset, length, "unreadable_value", text, content[:RAW_BYTES])
-    return row_item(value, offset, length, content, options)
-
-
-def _large_row(rows: pa.RecordBatch, offset: int, length: int, options: ReadOptions) -> Item:
-    """Make the bad record of a first row that is too large, without a copy of it."""
-    buffer = _bytes(rows.column(options.fields.text).slice(0, 1))[0].as_buffer()
-    return too_large(
-        offset, length, options.max_record_bytes, buffer.slice(0, min(RAW_BYTES, buffer.size)).to_pybytes()
-    )
-
-
-def _bytes(text: pa.Array) -> pa.Array:
-    """Return texts as bytes: a text that is no UTF-8 costs one row, at extraction."""
-    text = text.dictionary_decode() if pa.types.is_dictionary(text.type) else text
-    return text.cast(pa.large_binary())
+        else:
+            offset, batch = entry
+            yield from batch_items(batch, offset, options)
 
 
 def row_group_bytes(path: str) -> list[int]:
@@ -250,7 +232,7 @@ def row_group_bytes(path: str) -> list[int]:
             metadata = pq.ParquetFile(file).metadata
             groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
             return [sum(group.column(c).total_compressed_size for c in range(group.num_columns)) for group in groups]
-    except _FAULTS:
+    except FAULTS:
         return []  # the reader says what is wrong with it
 
 
@@ -259,96 +241,5 @@ def record_batches(path: str) -> int:
     try:
         with storage.open_read(path) as file:
             return pa.ipc.open_file(file).num_record_batches
-    except _FAULTS:
+    except FAULTS:
         return 0
-
-
-def _wanted(options: ReadOptions) -> list[str]:
-    fields = options.fields
-    return [fields.text, *(name for name in (fields.id, fields.url, fields.date) if name is not None)]
-
-
-def _find(schema: pa.Schema, path: str) -> pa.DataType | None:
-    """Return the type of a field; dots reach into structs."""
-    if path in schema.names:
-        return schema.field(path).type
-    first, *rest = path.split(".")
-    found = schema.field(first).type if first in schema.names else None
-    for name in rest:
-        found = (
-            found.field(name).type if found is not None and pa.types.is_struct(found) and _has(found, name) else None
-        )
-    return found
-
-
-def _has(struct: pa.StructType, name: str) -> bool:
-    return struct.get_field_index(name) >= 0
-
-
-def _check_text(schema: pa.Schema, options: ReadOptions) -> None:
-    """Check that the text column is there and is text.
-
-    Raises:
-        ValueError: if it is not; the message says what was found.
-    """
-    name = options.fields.text
-    found = _find(schema, name)
-    if found is None:
-        raise ValueError(f"no column {name!r} among {', '.join(schema.names[:20])}")
-    value = found.value_type if pa.types.is_dictionary(found) else found
-    if not any(test(value) for test in (_is_text, pa.types.is_null)):
-        raise ValueError(f"column {name!r} of type {found}")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    types = pa.types
-    tests = (types.is_string, types.is_large_string, types.is_string_view, types.is_binary, types.is_large_binary)
-    return any(test(kind) for test in (*tests, types.is_binary_view))
-
-
-def _mapped(batch: pa.RecordBatch, options: ReadOptions) -> pa.RecordBatch:
-    """Return the mapped columns under their dotted names, checked against their offsets, and the `length` of the text.
-
-    A dictionary stays one: forty rows may share one text of 64 MB.
-
-    Raises:
-        pa.ArrowInvalid: if offsets or values do not fit (damaged IPC data can point anywhere).
-    """
-    names = [name for name in dict.fromkeys(_wanted(options)) if _find(batch.schema, name) is not None]
-    arrays = []
-    for name in names:
-        array = _column(batch, name)
-        if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
-            array = array.cast(pa.binary() if pa.types.is_string(array.type) else pa.large_binary())
-        array.validate(full=True)
-        arrays.append(array)
-    return pa.record_batch([*arrays, _lengths(arrays[0])], names=[*names, "length"])
-
-
-def _lengths(text: pa.Array) -> pa.Array:
-    """Return the bytes of every text; 0 where there is none."""
-    if pa.types.is_null(text.type):
-        return pa.array([0] * len(text), pa.int64())
-    if pa.types.is_dictionary(text.type):
-        lengths = pc.binary_length(text.dictionary).cast(pa.int64()).take(text.indices)
-    elif pa.types.is_string_view(text.type) or pa.types.is_binary_view(text.type):
-        views = np.frombuffer(text.buffers()[1], np.int32)[4 * text.offset :: 4][
-            : len(text)
-        ]  # length, and where it lies
-        lengths = pc.if_else(text.is_valid(), pa.array(views, pa.int64()), 0)
-    else:
-        lengths = pc.binary_length(text).cast(pa.int64())
-    return lengths.fill_null(0)
-
-
-def _column(batch: pa.RecordBatch, path: str) -> pa.Array:
-    if path in batch.schema.names:
-        return batch.column(path)
-    first, *rest = path.split(".")
-    array = batch.column(first)
-    array.validate(full=True)
-    return pc.struct_field(array, rest)
-
-
-def _short(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

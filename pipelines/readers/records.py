@@ -90,6 +90,8 @@ class ReadOptions:
         start: start of the piece: a byte of plain JSONL or lines, a compressed byte of a multistream dump, a
             row group of Parquet, a record batch of Arrow.
         end: end of the piece in the same unit; None for "to the end of the file".
+        poison: marks that `at` was called with when a worker died there; what lies there is not read again.
+        at: called before bytes are given to a decoder that might kill the process.
     """
 
     max_record_bytes: int = 64_000_000
@@ -101,6 +103,8 @@ class ReadOptions:
     encoding: str | None = None
     start: int = 0
     end: int | None = None
+    poison: frozenset[int] = frozenset()
+    at: Callable[[int], None] = lambda mark: None
 
 
 def read_options(source: Source, limits: Limits, start: int = 0, end: int | None = None) -> ReadOptions:

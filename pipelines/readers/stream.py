@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pipelines.readers.compression import PLAIN_BLOCK_BYTES, Fault, read_blocks
 from pipelines.readers.records import RAW_BYTES, BadRecord, Item, ReadOptions
 
+_LARGE_BYTES = 8 << 20
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
@@ -57,6 +59,12 @@ class ByteReader:
         self._at = 0
         self._buffer += block
         return True
+
+    def _forget(self) -> None:
+        """Give the memory of large things that were taken back at once: their reader holds a copy of them."""
+        if self._at > _LARGE_BYTES:
+            del self._buffer[: self._at]
+            self._at = 0
 
     def _held(self) -> int:
         return len(self._buffer) - self._at
@@ -117,6 +125,7 @@ class ByteReader:
         whole = not dropped and length <= limit
         content = head[: dropped + length] or self._copy(0, length if whole else min(length, RAW_BYTES))
         self._at += length
+        self._forget()
         self.position += dropped + length
         return Taken(content, dropped + length, whole, hit >= 0 > halt, halt >= 0)
 

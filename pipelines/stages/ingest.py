@@ -122,7 +122,9 @@ class _Ingest:
             StageError: if the items of the reader do not cover its bytes (a fault of the reader).
         """
         source = self.recipe.source(self.source)
+        poison = frozenset(offset for poisoned, offset in self.poison if poisoned == path)
         options = read_options(source, self.recipe.limits, start, end)
+        options = replace(options, poison=poison, at=lambda mark: self.progress.at(path, mark))
         reader = READERS[source.format]
         opened = reader.open(storage.join(root, path) if root else path, options)
         place = start

@@ -139,3 +139,59 @@ def test_random_damage_never_raises(tmp_path: Path) -> None:
                 data[at] ^= int(generator.integers(1, 256))
             path.write_bytes(bytes(data[: len(data) if generator.random() < 0.7 else generator.integers(len(data))]))
             _read(path, kind)
+
+
+def test_odd_values_cost_their_row(tmp_path: Path) -> None:
+    days = pa.array([2**62, 1_714_979_289_000_000_123, None], pa.timestamp("ns"))
+    far = pa.array([2**60, 0, 1], pa.timestamp("s"))
+    urls = pa.array([b"u", b"\xff", b"w"]).view(pa.string())
+    table = pa.table({"text": ["a", "b", "c"], "date": days, "far": far, "url": urls})
+    path = _write(tmp_path / "a.arrow", table)
+    first, second, third = _read(path, "arrow")
+    assert isinstance(first, Record)
+    assert (first.date, third.date, third.url) == ("2116-02-20 23:53:38.427387", None, "w")
+    assert isinstance(second, BadRecord)
+    assert (second.error, second.offset) == ("unreadable_value", 1)
+    assert "field 'url' cannot be read: got UnicodeDecodeError" in second.message
+    first, _, third = _read(path, "arrow", fields=Fields(date="far"))
+    assert isinstance(first, BadRecord)
+    assert "field 'far' cannot be read" in first.message
+    assert isinstance(third, Record)
+
+
+def test_columns_of_one_name_are_refused(tmp_path: Path) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array(["b"])], names=["text", "text"])
+    (item,) = _read(_write(tmp_path / "a.arrow", table), "arrow")
+    assert isinstance(item, BadRecord)
+    assert item.error in ("unreadable_file", "unreadable_rows")
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 1.0])
+def test_an_arrow_file_without_its_footer_is_read_as_the_stream_that_it_holds(tmp_path: Path, keep: float) -> None:
+    path = _write(tmp_path / "a.arrow")
+    whole, data = _read(path, "arrow"), path.read_bytes()
+    path.write_bytes(data[: min(int(keep * len(data)), len(data) - 20)])
+    *rows, last = _read(path, "arrow")
+    batches = 10 if keep == 1.0 else len(rows) // 100
+    assert batches >= int(10 * keep) - 1
+    assert rows[: 100 * batches] == whole[: 100 * batches]
+    assert isinstance(last, BadRecord)
+    assert "rows of the footer cannot be read" in last.message
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow", "a.arrows"])
+def test_what_killed_a_worker_is_not_decoded_again(tmp_path: Path, name: str) -> None:
+    path, kind = _write(tmp_path / name), "parquet" if name == "a.parquet" else "arrow"
+    marks: list[int] = []
+    whole = _read(path, kind, at=marks.append)
+    fatal = (1 << 62) + (400 if kind == "parquet" else 4 << 32)
+    assert fatal in marks
+    items = _read(path, kind, poison=frozenset([fatal]))
+    (bad,) = [item for item in items if isinstance(item, BadRecord)]
+    assert (bad.error, bad.offset) == ("worker_killed", fatal - (1 << 62))
+    lost = [item for item in whole if item not in items]
+    assert lost[0].offset == bad.offset
+    assert len(lost) == (600 if name == "a.arrows" else 100)
+    (all_of_it,) = _read(path, kind, poison=frozenset([marks[0]]))
+    assert isinstance(all_of_it, BadRecord)
+    assert (all_of_it.error, all_of_it.length) == ("worker_killed", path.stat().st_size)
