@@ -6,6 +6,7 @@ Every change is counted by rule.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
@@ -17,6 +18,10 @@ _SUSPECT_ASCII = bytes([*range(9), *range(0x0B, 0x20), 0x7F])
 _SUSPECT_C1 = re.compile(b"\xc2[\x80-\x9f]")
 _BLANK_LINES = re.compile(r"\n(?:[ \t]*\n){3,}")
 _BLANK = " \t\n"
+# Longest run of combining marks (UAX #15, Stream-Safe Text Format). Normalisation sorts a run by insertion: 80,000 marks
+# take 5 s, a megabyte of them minutes.
+_MAX_MARKS = 30
+_JOINER = "\u034f"  # COMBINING GRAPHEME JOINER: invisible, ends a run
 
 
 def clean(text: str) -> tuple[str, dict[str, int]]:
@@ -28,12 +33,15 @@ def clean(text: str) -> tuple[str, dict[str, int]]:
     Returns:
         The text in NFC, and how often each rule changed it: `line_ends` (other line ends than "\n"),
         `control_characters` (characters removed), `byte_order_marks` (removed), `nfc` (1 if normalisation
-        changed something), `blank_lines` (runs of more than two cut to two), `outer_blank_lines` (characters
-        cut from both ends). Applying it again changes nothing.
+        changed something), `stream_safe` (joiners put into runs of more than 30 combining marks), `blank_lines`
+        (runs of more than two cut to two), `outer_blank_lines` (characters cut from both ends). Applying it
+        again changes nothing.
     """
     edits: dict[str, int] = {}
     if _is_suspect(text):
         text = _remove_suspects(text, edits)
+    if not text.isascii() and _run_of_marks(text):
+        text = _end_runs(text, edits)
     if not unicodedata.is_normalized("NFC", text):
         text = unicodedata.normalize("NFC", text)
         edits["nfc"] = 1
@@ -46,6 +54,38 @@ def clean(text: str) -> tuple[str, dict[str, int]]:
         if count:
             edits["blank_lines"] = count
     return text, edits
+
+
+@functools.cache
+def _marks() -> frozenset[str]:
+    """Return the combining marks."""
+    return frozenset(chr(point) for point in range(0x300, 0x1F000) if unicodedata.combining(chr(point)))
+
+
+def _run_of_marks(text: str) -> bool:
+    """Say whether a run of marks is too long: of 31 characters in a row, one is in any sample of every 31st."""
+    marks, step = _marks(), _MAX_MARKS + 1
+    if marks.isdisjoint(text[::step]):
+        return False
+    for at in range(0, len(text), step):
+        if text[at] in marks:
+            near = text[max(0, at - _MAX_MARKS) : at + step]
+            before = min(at, _MAX_MARKS)
+            left = next((n for n in range(before) if near[before - 1 - n] not in marks), before)
+            right = next((n for n, mark in enumerate(near[before + 1 :]) if mark not in marks), len(near) - before - 1)
+            if left + 1 + right > _MAX_MARKS:
+                return True
+    return False
+
+
+def _end_runs(text: str, edits: dict[str, int]) -> str:
+    marks = "".join(sorted(_marks()))
+    run = re.compile(f"[{marks}]{{{_MAX_MARKS}}}(?=[{marks}])")
+    while _run_of_marks(text):  # a second time if normalisation has made two marks of one (U+0344)
+        text, count = run.subn(rf"\g<0>{_JOINER}", text)
+        edits["stream_safe"] = edits.get("stream_safe", 0) + count
+        text = unicodedata.normalize("NFC", text)
+    return text
 
 
 def _is_suspect(text: str) -> bool:
