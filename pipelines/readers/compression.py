@@ -284,7 +284,7 @@ class _Budget:
         """Count the compressed bytes up to an offset; bytes that are read again count once."""
         if place > self._counted:
             earned = (place - self._counted) * self._inflation.factor
-            self._left = min(self._left + earned, self._inflation.free_bytes)
+            self._left = min(self._left, self._inflation.free_bytes) + earned
             self._counted = place
 
     def spend(self, given: int) -> bool:
