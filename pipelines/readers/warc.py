@@ -17,7 +17,6 @@ from pipelines.readers.stream import ByteReader, broken_by
 _HEADER_END = b"\r\n\r\n"
 _HEADER_BYTES = 1 << 16
 _VERSION = b"WARC/1."
-_NEXT_RECORD = b"\n" + _VERSION
 _RECORD_START = re.compile(rb"WARC/1\.[01]\r?\n[A-Za-z]")
 _PROBE_BYTES = 12
 _ARC_MARK = b"filedesc://"
@@ -85,7 +84,7 @@ def _record(stream: ByteReader, offset: int, options: ReadOptions) -> Item:
     """Read one record, from its version line to the two line ends after its block."""
     head = stream.peek(_HEADER_BYTES)
     header_end = head.find(_HEADER_END)
-    if header_end < 0 or _NEXT_RECORD in head[:header_end]:
+    if header_end < 0 or _RECORD_START.search(head, 1, header_end):  # cut short, and the next one follows at once
         return _resynchronise(stream, offset, "truncated", "got no end of the header; expected an empty line")
     header_bytes = header_end + len(_HEADER_END)
     headers = parse_headers(head[:header_end])

@@ -205,3 +205,10 @@ def test_broken_responses(block: bytes, error: str) -> None:
     (item,) = _read(warc_record("response", "u", block, HTTP), limit=10_000)
     assert isinstance(item, BadRecord)
     assert item.error == error
+
+
+@pytest.mark.parametrize("keep", [10, 11, 40, 77, 150])
+def test_a_header_that_is_cut_short_costs_its_own_record(keep: int) -> None:
+    items = _read(warc_record("warcinfo", "u", b"x" * 300, "application/warc-fields")[:keep] + PAGES[0])
+    assert [type(item) for item in items] == [BadRecord, Record]
+    assert (items[0].length, items[1].offset) == (keep, keep)
