@@ -149,9 +149,11 @@ def forget(workspace: str, stage: str, keys: Iterable[str] | None = None) -> dic
     """
     known = read_tasks(workspace, stage)
     gone = known if keys is None else {key: known[key] for key in keys if key in known}
-    if gone:
-        rest = {key: task for key, task in known.items() if key not in gone}
+    rest = {key: task for key, task in known.items() if key not in gone}
+    if gone and rest:
         _write_merged(workspace, stage, rest, {})
+    elif gone:
+        storage.remove_tree(stage_folder(workspace, stage))
     return gone
 
 

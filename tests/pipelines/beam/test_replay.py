@@ -67,9 +67,8 @@ def run(folder: Path, source: str | None = None, error: str | None = None, *, dr
 
 def outputs(workspace: Path) -> dict[str, str]:
     """Hashes of all files that the stages list."""
-    return {
-        output.path: output.hash for stage in STAGES for output in manifest.read_stage(str(workspace), stage).outputs
-    }
+    tasks = [task for stage in STAGES for task in manifest.read_tasks(str(workspace), stage).values()]
+    return {output.path: output.hash for task in tasks for output in task.outputs}
 
 
 def times(workspace: Path, table: str) -> dict[str, int]:
