@@ -14,6 +14,7 @@ from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, ShuffleStage, Stage, Task
 from pipelines.planning import load_plan, make_plan
 from pipelines.stages import STAGES
+from pipelines.stages.items import is_idle
 
 RECIPE_FILE = "recipe.json"
 
@@ -80,7 +81,9 @@ def run_stage(
 ) -> manifest.StageManifest:
     """Run the tasks of a stage that are not done, and merge its manifests."""
     work = tasks_of(context, plan, lineage, stage)
-    display.stage_started(stage.name, len(work.missing), len(work.keys) - len(work.missing))
+    idle = is_idle(stage.name, context.recipe)
+    if not idle:
+        display.stage_started(stage.name, len(work.missing), len(work.keys) - len(work.missing))
     if work.missing:
         storage.remove_tree(marker_folder(context.workspace, stage.name))
         if isinstance(stage, MapStage):
@@ -89,7 +92,8 @@ def run_stage(
             executor.run_shuffle(context, stage, list(work.maps), list(work.missing))
     merged = manifest.merge(context.workspace, stage.name, work.keys, software_versions())
     storage.remove_tree(marker_folder(context.workspace, stage.name))
-    display.stage_finished(stage.name, merged.counts)
+    if not idle:
+        display.stage_finished(stage.name, merged.counts)
     return merged
 
 

@@ -136,11 +136,6 @@ def read_stage(workspace: str, stage: str) -> StageManifest:
     return StageManifest(stage, tasks)
 
 
-def is_merged(workspace: str, stage: str) -> bool:
-    """Say whether a stage has finished once, even if it had no task."""
-    return storage.exists(storage.join(stage_folder(workspace, stage), "manifest.json"))
-
-
 def forget(workspace: str, stage: str, keys: Iterable[str] | None = None) -> dict[str, TaskManifest]:
     """Forget that tasks are done (all of a stage without `keys`); their files stay until they are written anew.
 

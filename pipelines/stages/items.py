@@ -12,6 +12,7 @@ from pipelines.ops.eval_items import read_items
 
 ITEMS_FILE = "items/items.parquet"
 NGRAMS_FILE = "items/ngrams.parquet"
+_STAGES_OF_ITEMS = ("items", "item_hits", "item_counts", "contamination")
 
 
 def literals(recipe: Recipe) -> object:
@@ -21,6 +22,11 @@ def literals(recipe: Recipe) -> object:
         for entry in recipe.decontaminate.items
     ]
     return [items, recipe.decontaminate.lengths] if items else None
+
+
+def is_idle(stage: str, recipe: Recipe) -> bool:
+    """Say whether a stage has no task at all, because the recipe names no items."""
+    return stage in _STAGES_OF_ITEMS and not recipe.decontaminate.items
 
 
 def plan_tasks(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:

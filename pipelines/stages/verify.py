@@ -23,15 +23,18 @@ from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleS
 from pipelines.kernels.minhash import shingle_hashes
 from pipelines.ops.tokenize_text import load_decoder
 from pipelines.stages import match, tokenize
+from pipelines.stages.items import is_idle
 from pipelines.stages.measure import minhash_params
 from pipelines.stages.payloads import split_by_partition, unpack
 from pipelines.stages.tokenizer import end_of_text_id
 
-_DECONTAMINATION_STAGES = ("items", "item_hits", "item_counts", "contamination")
 _CHECKED_STAGES = (
     "ingest",
     "index",
-    *_DECONTAMINATION_STAGES,
+    "items",
+    "item_hits",
+    "item_counts",
+    "contamination",
     "measure",
     "match",
     "components",
@@ -75,8 +78,7 @@ def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     mark, layout = lineage.of("verify"), _layout(context, plan)
     shards = [{"kind": "shard", **task.payload} for task in tokenize.plan_reduce(context, plan, lineage)]
     leaders = [{"kind": "leaders"} for _ in range(layout["leaders"])]
-    without_tasks = () if context.recipe.decontaminate.items else _DECONTAMINATION_STAGES
-    files = [{"kind": "files", "stage": name} for name in _CHECKED_STAGES if name not in without_tasks]
+    files = [{"kind": "files", "stage": name} for name in _CHECKED_STAGES if not is_idle(name, context.recipe)]
     payloads = [*shards, *leaders, *files]
     return [Task("verify", part_key(i), mark, {**payload, "partition": i}) for i, payload in enumerate(payloads)]
 
