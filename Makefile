@@ -7,7 +7,7 @@ UV := $(VENV)-uv/bin/uv
 CORPORA := build/demo-corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench test-bounds test-engines requirements clean
+.PHONY: help demo test lint bench test-bounds test-engines test-oracles requirements clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,12 +54,20 @@ test-engines: $(VENV)/.dev  ## byte equality on Prism, Flink and Spark (builds w
 	tests/engines/setup.sh
 	MIXTRACE_TEST_ENGINES=1 $(BIN)/python -m pytest tests/engines
 
+test-oracles: $(VENV)/.dev  ## every statistic against datatrove and dolma, in an environment of their own
+	MIXTRACE_TEST_ORACLES=1 $(BIN)/python -m pytest -s tests/oracles
+
 requirements: $(UV)  ## pin all requirements again, with hashes and without addresses
 	for set in "run --extra=analysis --extra=reports --extra=classifier" "dev --extra=analysis --extra=reports --extra=classifier --extra=dev" "curate"; do \
 	  set -- $$set; file=$$1; shift; \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    --override requirements/overrides.txt "$$@" pyproject.toml --output-file requirements/$$file.txt || exit 1; \
 	done
+	for options in oracles "oracles-nodeps --no-deps"; do \
+	  set -- $$options; file=$$1; shift; \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	    "$$@" requirements/$$file.in || exit 1; \
+	done > requirements/oracles.txt
 
 clean:  ## remove everything that was built
 	rm -rf build $(VENV) $(VENV)-uv

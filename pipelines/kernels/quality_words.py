@@ -7,7 +7,7 @@ from numba import njit, uint64
 
 from pipelines.kernels.compile import INLINE, KERNEL
 from pipelines.kernels.hashing import mix64
-from pipelines.kernels.unicode_tables import ALPHA, PUNCT, SPACE, WORD, decode_utf8
+from pipelines.kernels.unicode_tables import ALPHA, MARK, PUNCT, SPACE, WORD, decode_utf8
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # powers of it are given as `powers`
 _SEQUENCE_BASE = np.uint64(0xD1342543DE82EF95)
@@ -23,7 +23,8 @@ def _joins(byte: int) -> bool:
 def split_words(data: np.ndarray, start: int, end: int, bits: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> int:
     """Split a text into words nearly as spaCy's English tokenizer does.
 
-    A word is a run of word characters, in which single . ' @ & between word characters stay; a symbol, or
+    A word is a run of word characters (and the marks on them, without which words of Hindi or Bengali would
+    fall apart at every vowel sign), in which single . ' @ & between word characters stay; a symbol, or
     a run of the same symbol, is a word, too. With datatrove's thresholds the verdicts of the Gopher quality
     rules agree with spaCy's words on 94 % of a corpus rich in code and tables (with white-space splitting
     on 54 %).
@@ -44,7 +45,7 @@ def split_words(data: np.ndarray, start: int, end: int, bits: np.ndarray, starts
         if kind & WORD:
             while at < end:
                 following, size = decode_utf8(data, at)
-                if bits[following] & WORD:
+                if bits[following] & (WORD | MARK):
                     at += size
                 elif at + 1 < end and _joins(data[at]) and bits[decode_utf8(data, at + 1)[0]] & WORD:
                     at += 1

@@ -11,6 +11,7 @@ engine has another Unicode version (tokenizers 0.23.3 knows 17,144 letters fewer
 from __future__ import annotations
 
 import functools
+import unicodedata
 from typing import Final
 
 import numpy as np
@@ -33,6 +34,9 @@ TERM: Final = 16
 """Class bit: in the caller's set of characters that end a sentence or line."""
 DIGIT: Final = 32
 """Class bit: `\\d` of Python's `re` (`str.isdecimal`)."""
+
+MARK: Final = 64
+"""Class bit: a combining mark (Unicode M*), or a zero-width (non-)joiner: inside of a word, it belongs to it."""
 
 LETTER, NUMBER, WHITE_SPACE = 1, 2, 3
 """Classes of the pre-tokenizer: `\\p{L}`, `\\p{N}`, `\\s`; 0 is everything else."""
@@ -131,8 +135,15 @@ def word_table() -> np.ndarray:
 
 
 @functools.cache
+def marks() -> str:
+    """Return the characters of MARK; marks lie in the three ranges that are asked about (checked by a test)."""
+    asked = map(chr, (*range(0x300, 0x1F000), *range(0xE0100, 0xE01F0)))
+    return "\u200c\u200d" + "".join(c for c in asked if unicodedata.category(c)[0] == "M")
+
+
+@functools.cache
 def class_bits(punctuation: str = "", terminators: str = "") -> np.ndarray:
-    """Return the class bits WORD, SPACE, ALPHA, DIGIT, PUNCT and TERM of every code point.
+    """Return the class bits WORD, SPACE, ALPHA, DIGIT, MARK, PUNCT and TERM of every code point.
 
     Args:
         punctuation: Characters that get PUNCT.
@@ -148,6 +159,7 @@ def class_bits(punctuation: str = "", terminators: str = "") -> np.ndarray:
     bits[np.strings.isspace(characters)] |= SPACE
     bits[np.strings.isalpha(characters)] |= ALPHA
     bits[np.strings.isdecimal(characters)] |= DIGIT
+    bits[[ord(mark) for mark in marks()]] |= MARK
     for text, bit in ((punctuation, PUNCT), (terminators, TERM)):
         for character in text:
             bits[ord(character)] |= bit

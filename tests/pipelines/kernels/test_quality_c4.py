@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 
 from pipelines.kernels.punctuation import SENTENCE_ENDS
 from pipelines.kernels.quality_c4 import C4_DATATROVE, C4_TFDS, COLUMNS, C4Variant, c4_statistics
+from pipelines.kernels.unicode_tables import marks
 
 CITATIONS = re.compile(r"\[\d*]|\[edit]|\[citation needed]")
-WORDS = re.compile(r"\w(?:\w|[.'@&](?=\w))*|([^\w\s])\1*")
+WORDS = re.compile(rf"\w(?:[\w{marks()}]|[.'@&](?=\w))*|([^\w\s])\1*")
 POLICIES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -42,6 +44,8 @@ def test_class_bits_are_string_methods() -> None:
             (tables.WORD if word.match(c) else 0)
             | (tables.SPACE if c.isspace() else 0)
             | (tables.ALPHA if c.isalpha() else 0)
+            | (tables.DIGIT if c.isdecimal() else 0)
+            | (tables.MARK if unicodedata.category(c)[0] == "M" or c in "\u200c\u200d" else 0)
             | (tables.PUNCT if c in "!、" else 0)
             | (tables.TERM if c in "!。" else 0)
         )
@@ -106,3 +110,8 @@ def test_put_utf8_writes_every_code_point() -> None:
     out = np.zeros(len(encoded) + 4, np.uint8)
     assert write(np.array(CODE_POINTS), out) == len(encoded)
     assert out[: len(encoded)].tobytes() == encoded
+
+
+def test_marks_are_all_combining_marks_and_the_two_joiners() -> None:
+    everywhere = {c for c in map(chr, range(sys.maxunicode + 1)) if unicodedata.category(c)[0] == "M"}
+    assert set(tables.marks()) == everywhere | {"\u200c", "\u200d"}

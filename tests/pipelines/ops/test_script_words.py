@@ -64,3 +64,20 @@ def test_every_language_has_complete_thresholds_and_enough_stop_words() -> None:
         assert 0.3 <= entry["lang_score"] <= 0.9
         assert len(set(stop_words()[lang])) == len(stop_words()[lang]) >= 8
         assert all(len(segment(word, lang)) == 1 for word in stop_words()[lang] if lang in SEGMENTED_LANGUAGES)
+
+
+@pytest.mark.parametrize(
+    ("lang", "text", "found"),
+    [
+        ("hi", "भारत में लोग हैं और यह एक देश है।", 6),  # में हैं और यह एक है: vowel signs belong to their words
+        ("fa", "این یک کتاب است و من آن را می\u200cخوانم", 6),  # این یک است و آن را
+        ("ar", "ذهب الولد إلى المدرسة مع صديقه في الصباح", 3),
+        ("vi", "Đây là một trong những người của chúng tôi", 6),
+        ("ru", "Он был в городе и не знал, что это так", 7),
+        ("th", "เขาไปที่บ้านและกินข้าวในครัว", 3),
+        ("ja", "私は本を読んだ", 2),
+    ],
+)
+def test_stop_words_are_found_in_every_script(lang: str, text: str, found: int) -> None:
+    _, stops = script_statistics(pa.array([text]), pa.array([lang]))
+    assert stops.tolist() == [found]
