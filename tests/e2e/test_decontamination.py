@@ -115,8 +115,8 @@ def test_two_workers_write_the_same_bytes(
     corpus: tuple[Path, list[str]], workspace: tuple[Path, list[dict]], tmp_path: Path
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
-    curate(corpus[0], one, part_mb=0.05)
-    curate(corpus[0], two, workers=2, part_mb=0.05)
+    curate(corpus[0], one, part_mb=0.06)
+    curate(corpus[0], two, workers=2, part_mb=0.06)
     files = sorted(path.relative_to(one) for path in one.glob("*/part-*.parquet"))
     assert len([f for f in files if f.parts[0] == "contamination"]) > 1
     assert [f for f in files if (one / f).read_bytes() != (two / f).read_bytes()] == []

@@ -64,11 +64,17 @@ def run(planted: tuple[Path, list[str]], workspace: Path, **recipe: object) -> b
     return outputs(workspace)
 
 
-def test_no_output_holds_a_planted_value(planted: tuple[Path, list[str]], tmp_path: Path) -> None:
-    held = run(planted, tmp_path / "ws", pii={"kinds": list(PII_KINDS)})
+@pytest.fixture(scope="module")
+def masked(planted: tuple[Path, list[str]], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    workspace = tmp_path_factory.mktemp("masked") / "ws"
+    return workspace, run(planted, workspace, pii={"kinds": list(PII_KINDS)})
+
+
+def test_no_output_holds_a_planted_value(planted: tuple[Path, list[str]], masked: tuple[Path, bytes]) -> None:
+    workspace, held = masked
     assert [value for value in planted[1] if value.encode() in held] == []
     assert b"<email>" in held
-    documents = pa.concat_tables(pq.read_table(p) for p in sorted((tmp_path / "ws/documents").glob("part-*.parquet")))
+    documents = pa.concat_tables(pq.read_table(p) for p in sorted((workspace / "documents").glob("part-*.parquet")))
     counts: dict[str, int] = {}
     for edits in documents["edits"].to_pylist():
         for edit in edits:
@@ -83,9 +89,8 @@ def test_without_masks_the_same_search_finds_them(planted: tuple[Path, list[str]
     assert missed == ["dead.letter@broken.example.org"]
 
 
-def test_dead_letters_keep_place_and_hash_only(planted: tuple[Path, list[str]], tmp_path: Path) -> None:
-    run(planted, tmp_path / "ws", pii={"kinds": ["email"]})
-    [letter] = pq.read_table(next((tmp_path / "ws/dead_letters").glob("part-*.parquet"))).to_pylist()
+def test_dead_letters_keep_place_and_hash_only(masked: tuple[Path, bytes]) -> None:
+    [letter] = pq.read_table(next((masked[0] / "dead_letters").glob("part-*.parquet"))).to_pylist()
     assert letter["raw"] is None
     assert "limits.keep_dead_letter_bytes" in letter["message"]
     assert (len(letter["raw_hash"]), letter["length"] > 40, letter["offset"] > 0) == (32, True, True)
