@@ -21,9 +21,10 @@ $(VENV)/.run: requirements/run.txt $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirement requirements/run.txt
 	touch $@
 
-$(VENV)/.dev: requirements/dev.txt $(UV)
+$(VENV)/.dev: requirements/dev.txt requirements/eval.txt $(UV)
 	test -x $(BIN)/python || $(UV) venv --quiet --seed --python $(PYTHON) $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirement requirements/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirement requirements/dev.txt \
+	  --requirement requirements/eval.txt
 	touch $@ $(VENV)/.run
 
 demo: $(VENV)/.run  ## fetch corpora, curate, train, report (minutes; see README for GB and time)
@@ -68,6 +69,8 @@ requirements: $(UV)  ## pin all requirements again, with hashes and without addr
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	    "$$@" requirements/$$file.in || exit 1; \
 	done > requirements/oracles.txt
+	$(UV) pip compile --quiet --no-deps --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  requirements/eval.in --output-file requirements/eval.txt
 
 clean:  ## remove everything that was built
 	rm -rf build $(VENV) $(VENV)-uv
