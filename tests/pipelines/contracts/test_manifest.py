@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from pipelines.contracts import manifest
+from pipelines.contracts.errors import StageError
 from pipelines.contracts.manifest import TaskManifest
 
 
@@ -21,4 +24,5 @@ def test_forgotten_tasks_are_not_done_until_they_are_committed_again(tmp_path: P
     assert manifest.read_tasks(workspace, "s") == tasks
     assert manifest.forget(workspace, "s") == tasks
     assert manifest.read_tasks(workspace, "s") == {}
-    assert not manifest.is_merged(workspace, "s")
+    with pytest.raises(StageError, match="stage has not run"):
+        manifest.read_stage(workspace, "s")
