@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from analysis.quality.cli import classifier_app
 from pipelines.contracts.errors import MixtraceError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ design_app = typer.Typer(help="Plan ablation studies.", no_args_is_help=True)
 report_app = typer.Typer(help="Make the DuckDB snapshot and the report.", no_args_is_help=True)
 app.add_typer(design_app, name="design")
 app.add_typer(report_app, name="report")
+app.add_typer(classifier_app, name="classifier")
 
 WorkspaceArgument = Annotated[Path, typer.Argument(help="Folder made by `mixtrace curate`.")]
 DesignArgument = Annotated[Path, typer.Argument(help="Design file (YAML).", exists=True, dir_okay=False)]

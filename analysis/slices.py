@@ -133,7 +133,7 @@ def partition(workspace: str, slices: tuple[Slice, ...]) -> Atoms:
     spans, shards = _spans(workspace)
     connection.register("spans", spans)
     for one in slices:
-        _check_predicate(connection, one)
+        check_predicate(connection, one)
     flags = ", ".join(f'coalesce(({one.where}), false) AS "in_{one.name}"' for one in slices)
     names = ", ".join(f"CASE WHEN coalesce(({one.where}), false) THEN '{one.name}' END" for one in slices)
     query = f"""
@@ -161,7 +161,12 @@ def partition(workspace: str, slices: tuple[Slice, ...]) -> Atoms:
     return Atoms(slices, table, shards)
 
 
-def _check_predicate(connection: duckdb.DuckDBPyConnection, one: Slice) -> None:
+def check_predicate(connection: duckdb.DuckDBPyConnection, one: Slice) -> None:
+    """Refuse what is not a condition over `document_view`.
+
+    Raises:
+        ConfigError: with DuckDB's words, or the type of what is no condition.
+    """
     where = f"slice {one.name!r}"
     try:
         kind = connection.sql(f"SELECT ({one.where}) AS value FROM document_view LIMIT 0").types[0]

@@ -1,0 +1,1 @@
+"""Models of text quality that are trained from chosen documents: fastText classifiers and n-gram perplexity."""
