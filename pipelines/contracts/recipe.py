@@ -228,7 +228,18 @@ class Pii(StrictModel):
 
 
 class Near(StrictModel):
-    """Near-duplicate search: MinHash-LSH candidates, verified by exact Jaccard similarity."""
+    r"""Near-duplicate search: MinHash-LSH candidates, verified by exact Jaccard similarity.
+
+    Attributes:
+        num_perm: values per signature.
+        bands: bands of the signature; documents that share one are compared.
+        rows: values per band.
+        ngram: words per shingle (two characters of a script without spaces count as one word), or characters.
+        threshold: least exact Jaccard similarity of duplicates.
+        seed: seed of the permutations.
+        unit: what shingles are made of: `auto` words, and characters of scripts without spaces; `words` what
+            `\w+` matches; `characters` of all scripts.
+    """
 
     num_perm: Annotated[int, Field(ge=8, le=1024)] = 112
     bands: Annotated[int, Field(ge=1)] = 14
@@ -236,6 +247,7 @@ class Near(StrictModel):
     ngram: Annotated[int, Field(ge=1, le=32)] = 5
     threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
     seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 1
+    unit: Literal["auto", "words", "characters"] = "auto"
 
     @model_validator(mode="after")
     def _bands_fit(self) -> Near:

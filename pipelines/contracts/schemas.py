@@ -209,7 +209,7 @@ def signatures(num_perm: int) -> pa.Schema:
         [
             _PART,
             _ROW,
-            field("n_words", pa.int32(), "words of the normalised text", "words"),
+            field("n_words", pa.int32(), "words; two characters of a script without spaces count as one", "words"),
             field("n_shingles", pa.int32(), "shingles hashed (repeats counted)", "shingles"),
             field("signature", pa.list_(pa.uint32(), num_perm), "least hash per permutation"),
         ],

@@ -1,12 +1,19 @@
-r"""Word n-gram shingles of a text column, their MinHash signatures and their 64-bit hashes.
+r"""Shingles of a text column, their MinHash signatures and their 64-bit hashes.
 
 The definition is plain Python, and the results are bit-identical to it:
 
-    words    = re.findall(r"\w+", text.lower())
-    shingles = {" ".join(words[i : i + n])}       (0 < words < n: one shingle of all words)
+    units    = re.findall(r"\w+", text.lower())   (unit: words)
+    shingles = {" ".join(units[i : i + n])}       (0 < units < n: one shingle of all units)
     MinHash(num_perm, seed, hashfunc=xxhash.xxh32_intdigest, scheme="affine32") of datasketch 2.0
 
-Hand a row back to datasketch with `LeanMinHash(seed=params.seed, hashvalues=row, scheme="affine32")`.
+`unit: auto` cuts by script: a word where words stand between spaces, a character where they do not
+(`unicode_tables.UNSPACED`); combining marks belong to what they follow. A character counts as half a
+word, so that a shingle is the shortest run of units from i on that counts n words: 5 English words, 10
+Chinese characters, or what is between in a mixed text. No threshold decides what a document "is", so two
+documents that are alike are always cut alike. `unit: characters` makes every word character a unit, and n
+counts characters.
+
+pipelines/exports/datasketch.py hands rows to datasketch and back.
 
 MinHash: Broder 1997, doi:10.1109/SEQUEN.1997.666900; affine permutations of 32-bit hashes: h -> a h + b
 mod 2^32 with odd a, after one fmix32 (datasketch 2.0).
@@ -16,7 +23,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -25,11 +32,15 @@ from numba import int64, njit, uint8, uint32
 from pipelines.kernels.arrow_strings import StringBuffers, string_buffers
 from pipelines.kernels.compile import KERNEL
 from pipelines.kernels.hashing import fmix32, xxh32, xxh64
-from pipelines.kernels.unicode_tables import decode_utf8, put_utf8, word_table
+from pipelines.kernels.unicode_tables import JOINED, SINGLE, decode_utf8, put_utf8, unit_table
 
 EMPTY: Final = np.uint32(0xFFFFFFFF)
 """Every value of the signature of a document without words."""
+Unit = Literal["auto", "words", "characters"]
+WORD_WEIGHT: Final = 2
+"""How many characters of a script without spaces count as one word (docs/decisions/0024)."""
 _SPACE: Final = np.uint8(ord(" "))
+_A: Final = ord("a")
 _DOTTED_I: Final = tuple("İ".encode())
 _SIGMA: Final = tuple("Σ".encode())
 
@@ -40,13 +51,15 @@ class MinHashParams:
 
     Attributes:
         num_perm: Values per signature.
-        ngram: Words per shingle.
+        ngram: Words per shingle; characters if `unit` is characters.
         seed: Seed of the permutations.
+        unit: What a shingle is made of.
     """
 
     num_perm: int = 112
     ngram: int = 5
     seed: int = 1
+    unit: Unit = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what datasketch or the shingles do not define."""
@@ -55,6 +68,13 @@ class MinHashParams:
                 f"MinHashParams: out of range: got num_perm={self.num_perm}, ngram={self.ngram}, "
                 f"seed={self.seed}; expected num_perm >= 1, ngram >= 1, 0 <= seed < 2**32"
             )
+        if self.unit not in ("auto", "words", "characters"):
+            raise ValueError(f"MinHashParams: unknown unit: got {self.unit!r}; expected auto, words or characters")
+
+    @property
+    def needed_weight(self) -> int:
+        """Weight of the units of a full shingle: a word weighs WORD_WEIGHT, a character 1."""
+        return self.ngram if self.unit == "characters" else self.ngram * WORD_WEIGHT
 
 
 class Signatures(NamedTuple):
@@ -62,9 +82,10 @@ class Signatures(NamedTuple):
 
     Attributes:
         signatures: uint32 `[rows, num_perm]`; all EMPTY without words.
-        n_words: int32 `[rows]`. Fewer than `ngram` words: the one shingle is the whole text, so that any
+        n_words: int32 `[rows]`; two characters of a script without spaces count as one word (`unit` is
+            characters: the characters). Fewer than `ngram`: the one shingle is the whole text, so that any
             two such documents are equal or share nothing; let them take part by content hash only.
-        n_shingles: int32 `[rows]`, with repeats: `max(n_words - ngram + 1, 1)`, 0 without words.
+        n_shingles: int32 `[rows]`, with repeats; 0 without words.
     """
 
     signatures: np.ndarray
@@ -105,7 +126,7 @@ def minhash_signatures(
 ) -> Signatures:
     """Compute the MinHash signature of every document of a batch.
 
-    Memory besides the result: about 14 bytes per byte of the longest document.
+    Memory besides the result: about 31 bytes per byte of the longest document.
 
     Args:
         text: Texts without nulls `[rows]`.
@@ -117,10 +138,12 @@ def minhash_signatures(
     params = params or MinHashParams()
     buffers = _exactly_lowerable(text)
     signatures = np.full((buffers.rows, params.num_perm), EMPTY, np.uint32)
-    n_words = np.zeros(buffers.rows, np.int32)
+    n_words, n_shingles = np.zeros(buffers.rows, np.int32), np.zeros(buffers.rows, np.int32)
+    table = unit_table(params.unit)
     a, b = permutations(params.num_perm, params.seed)
-    _sign_rows(buffers.data, buffers.offsets, word_table(), params.ngram, a, b, signatures, n_words)
-    n_shingles = np.where(n_words > 0, np.maximum(n_words - params.ngram + 1, 1), 0).astype(np.int32)
+    _sign_rows(buffers.data, buffers.offsets, table, params.needed_weight, a, b, signatures, n_words, n_shingles)
+    if params.unit != "characters":
+        n_words //= WORD_WEIGHT
     return Signatures(signatures, n_words, n_shingles)
 
 
@@ -136,22 +159,23 @@ def shingle_hashes(
 
     Args:
         text: Texts without nulls `[rows]`.
-        params: Only `ngram` matters here; the defaults if None.
+        params: Only `ngram` and `unit` matter here; the defaults if None.
 
     Returns:
         Sorted unique hashes per document.
     """
     params = params or MinHashParams()
     buffers = _exactly_lowerable(text)
-    most_words = (np.diff(buffers.offsets) + 1) // 2  # single letters between single spaces
-    hashes = np.empty(int(most_words.sum()), np.uint64)
+    sizes = np.diff(buffers.offsets)
+    most_units = sizes if params.unit == "characters" else (sizes + 1) // 2  # single letters between single spaces
+    hashes = np.empty(int(most_units.sum()), np.uint64)
     offsets = np.zeros(buffers.rows + 1, np.int64)
-    _hash_rows(buffers.data, buffers.offsets, word_table(), params.ngram, hashes, offsets)
+    _hash_rows(buffers.data, buffers.offsets, unit_table(params.unit), params.needed_weight, hashes, offsets)
     return ShingleSets(hashes[: offsets[-1]].copy(), offsets)
 
 
 def _exactly_lowerable(text: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray) -> StringBuffers:
-    """Lower-case the texts that `word_table` cannot (those with U+0130 or U+03A3) and return all.
+    """Lower-case the texts that `unit_table` cannot (those with U+0130 or U+03A3) and return all.
 
     Lower-casing twice is lower-casing once, so the kernels treat these texts like all others.
     """
@@ -180,54 +204,112 @@ def _find_context_letters(data: np.ndarray, offsets: np.ndarray, found: np.ndarr
 
 
 @njit(**KERNEL)
-def _join_words(
-    data: np.ndarray, start: int, end: int, table: np.ndarray, out: np.ndarray, word_ends: np.ndarray
+def _join_units(
+    data: np.ndarray,
+    start: int,
+    end: int,
+    table: np.ndarray,
+    out: np.ndarray,
+    unit_ends: np.ndarray,
+    weights: np.ndarray,
 ) -> int:
-    """Write the lower-cased words of one text, one space between them, into `out`.
+    """Write the lower-cased units of one text, one space between them, into `out`.
 
     ASCII, most of most texts, runs without a data-dependent branch: every byte writes a character and a
     word end, and only the counters say whether they count (2.2 -> 1.75 s per 100k documents).
 
+    Args:
+        data: texts; this one is `data[start:end]`.
+        start: its first byte.
+        end: behind its last byte.
+        table: from `unit_table`.
+        out: the joined units.
+        unit_ends: unit i is `out[unit_ends[i - 1] + 1 : unit_ends[i]]`, the first from 0.
+        weights: uint8; set to 1 for characters, left alone for words.
+
     Returns:
-        The number of words; word i is `out[word_ends[i - 1] + 1 : word_ends[i]]`, the first from 0.
+        The number of units.
     """
-    p, o, n_words, in_word = start, int64(0), int64(0), int64(0)
+    p, o, units, in_word = start, int64(0), int64(0), int64(0)
+    ascii_is_words = table[_A] >> uint32(24) == 1
     while p < end:
-        if data[p] < 0x80:
+        if data[p] < 0x80 and ascii_is_words:
             entry = table[data[p]]
             is_word = int64(entry >> uint32(24))
             out[o] = uint8(entry & uint32(0xFF))
-            word_ends[n_words] = o
-            n_words += in_word & (is_word ^ 1)
+            unit_ends[units] = o
+            units += in_word & (is_word ^ 1)
             o += is_word | in_word
             p += 1
         else:
             point, length = decode_utf8(data, p)
             entry = table[point]
-            is_word = int64(entry >> uint32(24))
+            kind = entry >> uint32(24)
+            is_word = int64(kind == 1 or (kind == JOINED and in_word == 1))
             if is_word:
                 o = put_utf8(int64(entry & uint32(0xFFFFFF)), out, o)
             else:
                 out[o] = _SPACE
-                word_ends[n_words] = o
-                n_words += in_word
+                unit_ends[units] = o
+                units += in_word
                 o += in_word
             p += length
+            if kind == SINGLE:
+                o = put_utf8(int64(entry & uint32(0xFFFFFF)), out, o)
+                while p < end:
+                    point, length = decode_utf8(data, p)
+                    entry = table[point]
+                    if entry >> uint32(24) != JOINED:
+                        break
+                    o = put_utf8(int64(entry & uint32(0xFFFFFF)), out, o)
+                    p += length
+                out[o] = _SPACE
+                unit_ends[units] = o
+                weights[units] = 1
+                units += 1
+                o += 1
         in_word = is_word
-    word_ends[n_words] = o
-    return n_words + in_word
+    unit_ends[units] = o
+    return units + in_word
 
 
 @njit(**KERNEL)
-def _scratch(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return room for the joined words and the word ends of the longest text.
+def _find_shingles(
+    unit_ends: np.ndarray, weights: np.ndarray, units: int, needed: int, starts: np.ndarray, ends: np.ndarray
+) -> tuple[int, int]:
+    """Find where shingles start and end in the joined units, and make `weights` those of words again.
 
-    Lower case is at most half as long again (two bytes become three, as of Ⱥ); word i needs 2 i + 1 bytes.
+    Returns:
+        The number of shingles and the weight of all units.
     """
-    longest = 0
+    last, weight, total, start, shingles = int64(-1), int64(0), int64(0), int64(0), int64(0)
+    for unit in range(units):
+        while weight < needed and last + 1 < units:
+            last += 1
+            weight += weights[last]
+            total += weights[last]
+        if weight < needed and unit > 0:
+            break
+        starts[shingles], ends[shingles] = start, unit_ends[last]
+        shingles += 1
+        start = unit_ends[unit] + 1
+        weight -= weights[unit]
+    weights[:units] = WORD_WEIGHT
+    return shingles, total
+
+
+@njit(**KERNEL)
+def _scratch(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return room for the joined units, their ends and weights, and the shingles of the longest text.
+
+    Lower case is at most half as long again (two bytes become three, as of Ⱥ), and then a space follows.
+    """
+    longest = 8
     for row in range(len(offsets) - 1):
-        longest = max(longest, offsets[row + 1] - offsets[row])
-    return np.empty(longest * 3 // 2 + 8, np.uint8), np.empty(longest // 2 + 8, np.int64)
+        longest = max(longest, offsets[row + 1] - offsets[row] + 8)
+    weights = np.full(longest, WORD_WEIGHT, np.uint8)
+    bounds = np.empty((3, longest), np.int64)
+    return np.empty(longest * 2, np.uint8), bounds[0], weights, bounds[1], bounds[2]
 
 
 @njit(**KERNEL)
@@ -235,25 +317,24 @@ def _sign_rows(
     data: np.ndarray,
     offsets: np.ndarray,
     table: np.ndarray,
-    ngram: int,
+    needed: int,
     a: np.ndarray,
     b: np.ndarray,
     signatures: np.ndarray,
-    n_words: np.ndarray,
+    weight: np.ndarray,
+    n_shingles: np.ndarray,
 ) -> None:
-    """Fill `signatures` and `n_words`."""
-    joined, word_ends = _scratch(offsets)
-    hashes = np.empty(len(word_ends), np.uint32)
-    for row in range(len(n_words)):
-        words = _join_words(data, offsets[row], offsets[row + 1], table, joined, word_ends)
-        n_words[row] = words
-        if words == 0:
+    """Fill `signatures`, `weight` and `n_shingles`."""
+    joined, unit_ends, weights, starts, ends = _scratch(offsets)
+    hashes = np.empty(len(weights), np.uint32)
+    for row in range(len(weight)):
+        units = _join_units(data, offsets[row], offsets[row + 1], table, joined, unit_ends, weights)
+        shingles, weight[row] = _find_shingles(unit_ends, weights, units, needed, starts, ends)
+        n_shingles[row] = shingles
+        if shingles == 0:
             continue
-        shingles = max(words - ngram + 1, 1)
-        start = 0
         for i in range(shingles):
-            hashes[i] = fmix32(xxh32(joined, start, word_ends[min(i + ngram, words) - 1]))
-            start = word_ends[i] + 1
+            hashes[i] = fmix32(xxh32(joined, starts[i], ends[i]))
         for k in range(len(a)):  # hashes inside: one SIMD minimum over all shingles per permutation
             ak, bk, least = a[k], b[k], EMPTY
             for i in range(shingles):
@@ -266,20 +347,18 @@ def _hash_rows(
     data: np.ndarray,
     offsets: np.ndarray,
     table: np.ndarray,
-    ngram: int,
+    needed: int,
     hashes: np.ndarray,
     hash_offsets: np.ndarray,
 ) -> None:
     """Fill `hashes` with sorted unique shingle hashes, one document after the other."""
-    joined, word_ends = _scratch(offsets)
+    joined, unit_ends, weights, starts, ends = _scratch(offsets)
     total = 0
     for row in range(len(offsets) - 1):
-        words = _join_words(data, offsets[row], offsets[row + 1], table, joined, word_ends)
-        shingles = max(words - ngram + 1, 1) if words else 0
-        start = 0
+        units = _join_units(data, offsets[row], offsets[row + 1], table, joined, unit_ends, weights)
+        shingles, _ = _find_shingles(unit_ends, weights, units, needed, starts, ends)
         for i in range(shingles):
-            hashes[total + i] = xxh64(joined, start, word_ends[min(i + ngram, words) - 1])
-            start = word_ends[i] + 1
+            hashes[total + i] = xxh64(joined, starts[i], ends[i])
         of_row = hashes[total : total + shingles]
         of_row.sort()
         unique = 0

@@ -38,6 +38,34 @@ DIGIT: Final = 32
 MARK: Final = 64
 """Class bit: a combining mark (Unicode M*), or a zero-width (non-)joiner: inside of a word, it belongs to it."""
 
+SINGLE, JOINED = 2, 3
+"""Kinds of `unit_table` besides 1 for letters of words: a unit of its own; what belongs to the unit before it."""
+
+UNSPACED: Final = (
+    (0x0E01, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x19FF),  # Tai Le, New Tai Lue, Khmer symbols
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x1B00, 0x1B7F),  # Balinese
+    (0x3005, 0x3007),  # marks of repetition and zero of Chinese and Japanese
+    (0x3021, 0x3029),  # Hangzhou numerals
+    (0x3038, 0x303C),
+    (0x3041, 0x312F),  # Hiragana, Katakana, Bopomofo
+    (0x3190, 0x31FF),  # annotations, Bopomofo and Katakana extensions
+    (0x3400, 0x4DBF),  # Chinese characters, extension A
+    (0x4E00, 0x9FFF),  # Chinese characters
+    (0xA980, 0xA9FF),  # Javanese, Myanmar extended B
+    (0xAA60, 0xAADF),  # Myanmar extended A, Tai Viet
+    (0xF900, 0xFAFF),  # Chinese compatibility characters
+    (0xFF66, 0xFF9F),  # half-width Katakana
+    (0x16FE0, 0x18CFF),  # marks of repetition, Tangut, Khitan
+    (0x1AFF0, 0x1B2FF),  # Kana and Nushu supplements
+    (0x20000, 0x3FFFF),  # Chinese characters, other extensions
+)
+"""Code points of scripts without spaces between words. Tibetan is not one of them: its mark between syllables
+makes words of them; nor is Hangul, which has spaces."""
+
 LETTER, NUMBER, WHITE_SPACE = 1, 2, 3
 """Classes of the pre-tokenizer: `\\p{L}`, `\\p{N}`, `\\s`; 0 is everything else."""
 
@@ -130,6 +158,35 @@ def word_table() -> np.ndarray:
     is_word = _word_characters()[lower]
     table = np.full(TABLE_SIZE, ord(" "), np.uint32)
     table[:_CODE_POINTS][is_word] = lower[is_word] | np.uint32(1 << 24)
+    table.flags.writeable = False
+    return table
+
+
+@functools.cache
+def unit_table(unit: str) -> np.ndarray:
+    """Return the table that lower-cases and finds the units of shingles.
+
+    Args:
+        unit: `words` (that is `word_table`), `auto` or `characters`.
+
+    Returns:
+        `uint32 [TABLE_SIZE]`, read-only: the low 24 bits as in `word_table`; the upper 8 bits are 0 for what
+        is in no unit, 1 for letters of words, SINGLE or JOINED.
+    """
+    if unit == "words":
+        return word_table()
+    table = word_table().copy()
+    point = table & np.uint32(0xFFFFFF)
+    is_single = table > 0xFFFFFF
+    if unit == "auto":
+        unspaced = np.zeros(TABLE_SIZE, bool)
+        for first, last in UNSPACED:
+            unspaced[first : last + 1] = True
+        is_single &= unspaced
+    table[is_single] = point[is_single] | np.uint32(SINGLE << 24)
+    joined = np.array([ord(mark) for mark in marks()], np.int64)
+    joined = joined[table[joined] < 1 << 24]  # a mark that `re` takes for a letter stays one
+    table[joined] = _lower()[joined] | np.uint32(JOINED << 24)
     table.flags.writeable = False
     return table
 

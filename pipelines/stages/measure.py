@@ -20,13 +20,13 @@ from pipelines.ops.signals import SignalInput, measure_groups
 
 def minhash_params(near: Near) -> MinHashParams:
     """Return the MinHash parameters of a recipe."""
-    return MinHashParams(num_perm=near.num_perm, ngram=near.ngram, seed=near.seed)
+    return MinHashParams(num_perm=near.num_perm, ngram=near.ngram, seed=near.seed, unit=near.unit)
 
 
 def _literals(recipe: Recipe) -> object:
     near = recipe.dedup.near
     groups = signal_groups(recipe)
-    own: list[object] = [None if near is None else [near.num_perm, near.ngram, near.seed], groups]
+    own: list[object] = [None if near is None else [near.num_perm, near.ngram, near.seed, near.unit], groups]
     return [*own, recipe.lists.moved(list_mark).model_dump(mode="json")] if "lists" in groups else own
 
 
@@ -96,7 +96,7 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
 
 STAGE = MapStage(
     name="measure",
-    version=2,
+    version=3,
     upstream=("ingest",),
     scope="part",
     literals=_literals,
