@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.contracts.errors import ConfigError
-from pipelines.kernels.language import UNKNOWN, LanguageIdentifier, exp_ieee, log_ieee
+from pipelines.kernels.language import UNKNOWN, LanguageIdentifier
 from pipelines.kernels.language_model import default_model_path, load_model
+from pipelines.kernels.language_output import exp_ieee, log_ieee
 
 RANGES = [(0x20, 0x7F), (0xA0, 0x250), (0x370, 0x400), (0x400, 0x500), (0x590, 0x600), (0x600, 0x700), (0x900, 0x980),
           (0xE00, 0xE7F), (0x3040, 0x3100), (0x4E00, 0x9FFF), (0xAC00, 0xD7A0), (0x1F300, 0x1F600)]  # fmt: skip
