@@ -1,0 +1,1 @@
+"""Quality of deduplication against exact brute force: natural and planted duplicates, guarantees, templates."""
