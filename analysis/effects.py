@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from analysis import records
 from analysis.designs import Contrast
+from analysis.models import require_causal
 from analysis.statistics.equivalence import tost_p
 from analysis.statistics.moderated_t import moderated_paired_t
 from pipelines.contracts.errors import InputError, message
@@ -57,6 +58,7 @@ def load_study(study: Path) -> Study:
         for target, margin in mean_margins(items).items():
             values[cell, block, "choice_margin", target, "kept"] = margin
     _check_numerics(study, rows)
+    require_causal((row["model"] for row in rows), str(study))
     return Study(records.from_rows(rows, "runs"), values, curve)
 
 

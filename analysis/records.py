@@ -101,7 +101,7 @@ RUNS = table(
         field("cell", _STRING, "cell"),
         field("block", _INT, "block: seeds of weights, order and sample, the same for every cell"),
         field("seed", _INT, "seed of the weights"),
-        field("model", _STRING, "llama or ngram"),
+        field("model", _STRING, "ngram, feedforward, lstm, llama or bert (a pseudo-likelihood: never ranked)"),
         field("proxy_id", _STRING, "hash of the proxy's fields"),
         field("status", _STRING, "finished or diverged"),
         field("tokens", _INT, "tokens trained on", "tokens"),

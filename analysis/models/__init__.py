@@ -3,25 +3,34 @@
 A proxy is described by `Proxy` (frozen, hashed into the design) and built through `MODELS`. Whatever
 its kind, a trained proxy is scored through one method, `LogProb.logp`.
 
-| name | file | what it is | what a contrast on it answers |
+| name | file | what it is | likelihood |
 |---|---|---|---|
-| `llama` | `llama.py` | Transformer, Llama shape, HF names | any fill, retrained |
-| `ngram` | `ngram.py` | interpolated modified Kneser-Ney | any fill; leave-one-out by subtraction is exact |
+| `ngram` | `ngram.py` | interpolated modified Kneser-Ney; leave-one-out by subtraction is exact | causal |
+| `feedforward` | `feedforward.py` | a window of embeddings, one hidden layer (Bengio et al. 2003) | causal |
+| `lstm` | `lstm.py` | LSTM | causal |
+| `llama` | `llama.py` | Transformer, Llama shape, HF names | causal |
+| `bert` | `bert.py` | masked Transformer, BERT shape, HF names | pseudo |
+
+A pseudo-likelihood (each token given those on both sides) is another quantity than the probability of a
+text: it is shown, never ranked beside causal ones. `require_causal` is the one gate; what ranks, judges or
+validates calls it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from analysis.models.sizes import SIZES, Size
+from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import canonical_json, fingerprint
 
-if TYPE_CHECKING:
-    from analysis.models.llama import Llama
-    from analysis.models.ngram import NgramTrainer
+ModelName = Literal["llama", "ngram", "feedforward", "lstm", "bert"]
+Likelihood = Literal["causal", "pseudo"]
 
 
 class Proxy(BaseModel):
@@ -33,7 +42,7 @@ class Proxy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Literal["llama", "ngram"] = "llama"
+    model: ModelName = "llama"
     vocab_size: int = Field(ge=2)
     eos_id: int = Field(default=0, ge=0)
     """Token that ends every document; it also stands before the first token (there is no BOS)."""
@@ -48,6 +57,14 @@ class Proxy(BaseModel):
     rope_theta: float = 10_000.0
     norm_eps: float = 1e-5
     embedding_std: float = Field(default=0.1, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    """Share of the activations of embeddings and of each layer's output that training sets to 0."""
+    window: int = Field(default=8, ge=1)
+    """Tokens of history that a feed-forward model sees."""
+    mask_share: float = Field(default=0.15, gt=0, lt=1)
+    """Share of each row's tokens that a masked model is asked for in training (Devlin et al. 2019)."""
+    pseudo_stride: int = Field(default=8, ge=1)
+    """A masked model is scored with every such token masked at a time; >= context + 1 masks one at a time."""
 
     lr: float = Field(default=6e-3, gt=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -69,6 +86,10 @@ class Proxy(BaseModel):
     def _check(self) -> Self:
         if self.eos_id >= self.vocab_size:
             raise ValueError(f"eos_id: not in the vocabulary: got {self.eos_id}; expected < {self.vocab_size}")
+        if self.model == "bert" and self.d_model % self.heads:
+            raise ValueError(f"d_model: heads of unequal width: got {self.d_model} / {self.heads}; expected a multiple")
+        if self.model == "bert" and not self.tied:
+            raise ValueError("tied: got false; expected true: the head of a BERT is its embedding")
         if self.model == "llama" and self.d_model % (2 * self.heads):
             raise ValueError(
                 f"d_model: heads of odd width: got {self.d_model} / {self.heads}; "
@@ -82,11 +103,19 @@ class Proxy(BaseModel):
         return max(16, (8 * self.d_model // 3 + 15) // 16 * 16)
 
     @property
+    def size(self) -> Size | None:
+        """Parameters and FLOPs per token, by formula; None for models that count instead of computing."""
+        return SIZES[self.model](self) if self.model in SIZES else None
+
+    @property
     def flops_per_token(self) -> int:
-        """Floating-point operations of forward and backward per token (6 per weight; causal attention half)."""
-        body = self.layers * (4 * self.d_model**2 + 3 * self.d_model * self.d_ff)
-        attention = 6 * self.layers * self.context * self.d_model
-        return 6 * (body + self.vocab_size * self.d_model) + attention
+        """Floating-point operations of forward and backward per training token; 0 for an n-gram."""
+        return self.size.flops_per_token if self.size else 0
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """Whether `logp` is that of the text (causal) or of each token given both sides (pseudo)."""
+        return MODELS[self.model].likelihood
 
     @property
     def canonical(self) -> str:
@@ -115,17 +144,76 @@ class LogProb(Protocol):
         ...
 
 
-def _llama(proxy: Proxy) -> Llama:
+def require_causal(models: Iterable[str], where: str) -> None:
+    """Refuse to rank, judge or compare what is not the probability of a text.
+
+    Args:
+        models: names of `MODELS`.
+        where: what is about to compare them, for the message.
+
+    Raises:
+        ConfigError: if one of them is a pseudo-likelihood.
+    """
+    pseudo = sorted({name for name in models if MODELS[name].likelihood == "pseudo"})
+    if pseudo:
+        raise ConfigError(
+            message(
+                where, "pseudo-perplexity cannot be ranked beside perplexity", ", ".join(pseudo),
+                "causal models (" + ", ".join(name for name, kind in MODELS.items() if kind.likelihood == "causal") + ")",
+            )
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelKind:
+    """What is known about a model without building it.
+
+    Attributes:
+        build: makes it from a proxy; heavy imports happen inside.
+        neural: whether it is a torch module (`analysis.models.neural.NeuralModel`).
+        likelihood: what its `logp` is the logarithm of.
+    """
+
+    build: Callable[[Proxy], Any]
+    neural: bool = True
+    likelihood: Likelihood = "causal"
+
+
+def _llama(proxy: Proxy) -> Any:
     from analysis.models.llama import Llama
 
     return Llama(proxy)
 
 
-def _ngram(proxy: Proxy) -> NgramTrainer:
+def _ngram(proxy: Proxy) -> Any:
     from analysis.models.ngram import NgramTrainer
 
     return NgramTrainer(proxy.order, proxy.vocab_size, proxy.eos_id)
 
 
-MODELS: dict[str, Callable[[Proxy], Llama | NgramTrainer]] = {"llama": _llama, "ngram": _ngram}
-"""Name of a model to the function that builds it (heavy imports happen inside)."""
+def _feedforward(proxy: Proxy) -> Any:
+    from analysis.models.feedforward import FeedForwardLM
+
+    return FeedForwardLM(proxy)
+
+
+def _lstm(proxy: Proxy) -> Any:
+    from analysis.models.lstm import LstmLM
+
+    return LstmLM(proxy)
+
+
+def _bert(proxy: Proxy) -> Any:
+    from analysis.models.bert import Bert
+
+    return Bert(proxy)
+
+
+MODELS: dict[str, ModelKind] = {
+    "ngram": ModelKind(_ngram, neural=False),
+    "feedforward": ModelKind(_feedforward),
+    "lstm": ModelKind(_lstm),
+    "llama": ModelKind(_llama),
+    "bert": ModelKind(_bert, likelihood="pseudo"),
+}
+"""Name of a model to what it is, the cheapest first."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 
 from analysis.models import Proxy
-from analysis.models.llama import Llama, initialise
+from analysis.models.neural import build, initialise
 from analysis.training.optimizer import build_optimizer
 from pipelines.contracts import storage
 from pipelines.contracts.ids import fingerprint
@@ -56,13 +56,13 @@ class Engine:
 
     def __init__(self, proxy: Proxy, numerics: Numerics) -> None:
         self.numerics = numerics
-        self.model = Llama(proxy).to(numerics.device)
+        self.model = build(proxy).to(numerics.device)
         low = numerics.dtype == "bfloat16"
         kind = torch.device(numerics.device).type
 
         def mean_nats(rows: torch.Tensor) -> torch.Tensor:
             with torch.autocast(kind, torch.bfloat16, enabled=low):
-                return self.model.nats(rows).mean()
+                return self.model.loss(rows)
 
         self.mean_nats = torch.compile(mean_nats, dynamic=False) if numerics.compiled else mean_nats
         # Held-out text is always scored in fp32: sums of nats must not depend on what training could afford.
@@ -184,8 +184,10 @@ def _trial(proxy: Proxy, numerics: Numerics) -> Trial:
 def _warm_up_scoring(proxy: Proxy, numerics: Numerics) -> None:
     """Compile the scoring function once, so that the workers find it in the compiler's cache on disk."""
     rows = torch.zeros((proxy.batch, proxy.context + 1), dtype=torch.int64, device=numerics.device)
+    engine = Engine(proxy, numerics)
+    engine.model.train(False)
     with torch.no_grad():
-        Engine(proxy, numerics).rows_nats(rows)
+        engine.rows_nats(rows)
 
 
 def _checked(trial: Trial, trials: list[Trial], proxy: Proxy) -> Trial:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from analysis.models import LogProb, Proxy
-from analysis.models.llama import LlamaLogProb, initialise
+from analysis.models.neural import TorchLogProb, initialise
 from analysis.training import checkpoint
 from analysis.training.optimizer import build_optimizer, learning_rate, plan_averaging, update_average
 from analysis.training.output import RunOutput
@@ -101,7 +101,7 @@ class TrainingState:
 
     def scorer(self) -> LogProb:
         """Return the model as a scorer of rows."""
-        return LlamaLogProb(self.engine.model, self.engine.rows_nats)
+        return TorchLogProb(self.engine.model, self.engine.rows_nats)
 
 
 class _OtherWeights:

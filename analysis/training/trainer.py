@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from analysis.evaluation import choice, perplexity
 from analysis.models import LogProb, Proxy
-from analysis.models.llama import export
+from analysis.models.neural import export
 from analysis.training.optimizer import (
     EVALUATION_FRACS,
 )
@@ -129,7 +129,7 @@ def train_neural(
     numerics: Numerics,
     evaluation: Evaluation,
 ) -> dict[str, Any]:
-    """Train a Transformer (see `train`)."""
+    """Train a torch model (see `train`)."""
     state = TrainingState(proxy, stream, seed, output, numerics)
     due = {round(state.n_steps * frac): frac for frac in EVALUATION_FRACS}
     saved = time.monotonic()

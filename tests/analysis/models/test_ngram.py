@@ -177,7 +177,7 @@ def test_adding_atoms_gives_the_counts_of_all():
 
 def test_learns_structure_and_saves(tmp_path):
     proxy = small_proxy(model="ngram")
-    trainer = MODELS["ngram"](proxy)
+    trainer = MODELS["ngram"].build(proxy)
     model = trainer.train(ToyStream(512, 16, seed=1).slots_tokens(0, 512))
     held = ToyStream(32, 16, seed=2).slots_tokens(0, 32)
     nats = -model.logp(held, np.ones((32, 16), bool)).mean()

@@ -21,7 +21,7 @@ def test_wrong_fields_are_refused(wrong):
 
 def test_flops_count_six_per_weight_and_attention():
     proxy = small_proxy()
-    model = MODELS["llama"](proxy)
+    model = MODELS["llama"].build(proxy)
     matrices = sum(p.numel() for p in model.parameters() if p.ndim > 1)
     # Two products of T x T x d forward and twice that backward, half of it masked, in each of 2 layers.
     attention = 3 * 2 * 2 * proxy.context * proxy.d_model * 2 // 2
@@ -29,6 +29,6 @@ def test_flops_count_six_per_weight_and_attention():
 
 
 def test_demo_proxy_has_the_size_of_the_pilot():
-    model = MODELS["llama"](Proxy(vocab_size=4096))
+    model = MODELS["llama"].build(Proxy(vocab_size=4096))
     assert isinstance(model, torch.nn.Module)
     assert sum(p.numel() for p in model.parameters()) == 4096 * 64 + 2 * (4 * 64**2 + 3 * 64 * 176 + 2 * 64) + 64

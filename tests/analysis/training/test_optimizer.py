@@ -3,7 +3,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from analysis.models.llama import Llama, initialise
+from analysis.models.llama import Llama
+from analysis.models.neural import initialise
 from analysis.training.optimizer import build_optimizer, learning_rate, plan_averaging, update_average
 from tests.analysis.toy import small_proxy
 
