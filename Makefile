@@ -23,7 +23,7 @@ $(VENV)/.run: requirements/run.txt $(UV)
 
 $(VENV)/.dev: requirements/dev.txt requirements/eval.txt $(UV)
 	test -x $(BIN)/python || $(UV) venv --quiet --seed --python $(PYTHON) $(VENV)
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --require-hashes --requirement requirements/dev.txt \
+	$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes --requirement requirements/dev.txt \
 	  --requirement requirements/eval.txt
 	touch $@ $(VENV)/.run
 
