@@ -12,6 +12,7 @@ from pipelines.beam.display import Display
 from pipelines.beam.driver import Executor, load_workspace, open_workspace, run_stages, software_versions, tasks_of
 from pipelines.beam.flags import EngineConfig, check_flags, flag_value, load_engine
 from pipelines.beam.local import LocalExecutor, default_workers
+from pipelines.beam.warm import warm_kernels
 from pipelines.contracts import manifest
 from pipelines.contracts.errors import ConfigError, DataQualityError, StageError, message
 from pipelines.contracts.recipe import Recipe, load_recipe
@@ -60,6 +61,8 @@ def run_curate(options: CurateOptions) -> None:
     if options.dry_run:
         print_dry_run(context, plan)
         return
+    if engine is None and (options.workers or default_workers()) > 1:  # a single process compiles as it goes
+        warm_kernels(recipe)
     display = Display()
     executor = make_executor(options, engine, display)
     stop_on_signals()
