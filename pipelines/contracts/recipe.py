@@ -227,6 +227,33 @@ class Pii(StrictModel):
     phone_regions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ("US", "GB", "DE", "FR")
 
 
+class Lines(StrictModel):
+    """Lines or paragraphs that many documents share are cut out before anything is measured.
+
+    Attributes:
+        unit: what is compared: lines, or paragraphs (lines between blank lines).
+        min_chars: shorter units stay: letters, numbers and marks (with `exact`, all characters) count.
+        min_documents: units of fewer distinct texts stay.
+        keep: `one`: the document with the least content hash keeps a unit; `none`: all documents lose it.
+        normalise: what makes units equal: `exact` (all but blanks at their ends), `words` (lower case, whatever
+            stands between words) or `digits` (the same, and numbers of as many digits are equal).
+        sources: only documents of these sources count, and lose units.
+        not_sources: documents of these sources neither count nor lose units.
+    """
+
+    unit: Literal["line", "paragraph"] = "line"
+    min_chars: Annotated[int, Field(ge=1)] = 20
+    min_documents: Annotated[int, Field(ge=2)] = 6
+    keep: Literal["one", "none"] = "one"
+    normalise: Literal["exact", "words", "digits"] = "words"
+    sources: tuple[str, ...] | None = None
+    not_sources: tuple[str, ...] = ()
+
+    def concerns(self, source: str) -> bool:
+        """Say whether documents of a source count."""
+        return source not in self.not_sources and (self.sources is None or source in self.sources)
+
+
 class Near(StrictModel):
     r"""Near-duplicate search: MinHash-LSH candidates, verified by exact Jaccard similarity.
 
@@ -422,6 +449,7 @@ class Recipe(StrictModel):
     """A whole recipe.
 
     Attributes:
+        lines: lines that many documents share are cut out; absent, nothing is.
         signals: groups of signals to measure beside those that the rules read (docs/reference/signals-and-rules.md).
     """
 
@@ -432,6 +460,7 @@ class Recipe(StrictModel):
     extract: Extract = Extract()
     pii: Pii = Pii()
     lists: Lists = Lists()
+    lines: Lines | None = None
     profiles: tuple[ProfileUse, ...] = ()
     rules: dict[Name, Rule] = Field(default_factory=dict)
     signals: tuple[str, ...] = ()
@@ -450,7 +479,8 @@ class Recipe(StrictModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"every source name once, not {', '.join(twice)} twice")
-        for use in (*self.profiles, *self.rules.values()):
+        lines = () if self.lines is None else (self.lines,)
+        for use in (*self.profiles, *self.rules.values(), *lines):
             for name in (*(use.sources or ()), *use.not_sources):
                 if name not in names:
                     raise ValueError(f"sources of this recipe, not {name!r}. {did_you_mean(name, names)}")

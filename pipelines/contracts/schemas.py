@@ -55,6 +55,27 @@ DOCUMENTS = table(
     ],
 )
 
+INGESTED = table(
+    "ingested",
+    "If repeated lines are cut out (recipe: `lines`): the documents before that; else this table does not exist.",
+    list(DOCUMENTS),
+)
+
+REMOVED_LINES = table(
+    "removed_lines",
+    "Lines or paragraphs that were cut out of documents because many texts share them.",
+    [
+        _PART,
+        _ROW,
+        field("start", pa.int64(), "first byte in the text of `ingested`", "bytes"),
+        field("end", pa.int64(), "one past its last byte; its line end goes with it", "bytes"),
+        field("key", pa.uint64(), "64-bit hash of the normalised unit"),
+        field("documents", pa.int32(), "distinct texts that hold it", "documents"),
+        field("keeper_part", pa.int32(), "part of the document that keeps it; null if none does", nullable=True),
+        field("keeper_row", pa.int32(), "row of the document that keeps it", nullable=True),
+    ],
+)
+
 DEAD_LETTERS = table(
     "dead_letters",
     "Records that could not be read, decoded or extracted; each cost one record and nothing else.",
@@ -338,6 +359,8 @@ def tokens(vocab_size: int) -> pa.Schema:
 
 TABLES: dict[str, pa.Schema] = {
     "documents": DOCUMENTS,
+    "ingested": INGESTED,
+    "removed_lines": REMOVED_LINES,
     "dead_letters": DEAD_LETTERS,
     "signals": SIGNALS,
     "contamination": CONTAMINATION,

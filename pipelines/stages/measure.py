@@ -97,7 +97,7 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
 STAGE = MapStage(
     name="measure",
     version=3,
-    upstream=("ingest",),
+    upstream=("lines",),
     scope="part",
     literals=_literals,
     plan=part_tasks("measure"),
