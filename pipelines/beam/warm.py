@@ -20,7 +20,8 @@ from pipelines.beam.driver import open_workspace, run_stages
 from pipelines.beam.local import LocalExecutor
 from pipelines.contracts import ids
 from pipelines.contracts.errors import StageError, message
-from pipelines.contracts.recipe import Decontaminate, Dedup, EvalItems, Fields, Recipe, Source, Tokenizer
+from pipelines.contracts.recipe import Decontaminate, Dedup, EvalItems, Recipe, Source, Tokenizer
+from pipelines.contracts.recipe_sources import Fields
 from pipelines.kernels.compile import BOUNDSCHECK
 from pipelines.ops.rules import signal_groups
 
