@@ -18,6 +18,7 @@ from pipelines.contracts.errors import ConfigError, DataQualityError, StageError
 from pipelines.contracts.recipe import Recipe, load_recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan
 from pipelines.ops.eval_items import item_files
+from pipelines.ops.language import check_language
 from pipelines.ops.list_files import read_list
 from pipelines.ops.privacy.mask import make_masker
 from pipelines.ops.rules import signal_groups
@@ -80,10 +81,12 @@ def check_recipe(recipe: Recipe) -> None:
     """Find what is wrong with a recipe or its side files before any work.
 
     Raises:
-        ConfigError: unknown rules or signals, list files or evaluation items that are not there, no key for masks.
+        ConfigError: unknown rules or signals, list files, evaluation items or a language model that are not there,
+            no key for masks.
     """
     signal_groups(recipe)
     make_masker(recipe.pii)
+    check_language(recipe.language)
     for path in recipe.lists.paths:
         read_list(path)
     for items in recipe.decontaminate.items:

@@ -68,6 +68,26 @@ class Lists(StrictModel):
         )
 
 
+class Language(StrictModel):
+    """Which model identifies languages, and how its labels become the tags that rules go by.
+
+    Attributes:
+        model: fastText model of labels (.bin, .ftz), relative to the recipe file; None is lid.176.
+        prefix: what stands before every label in the model.
+        tags: tag by label, for labels whose tag is to be another than docs/reference/language.md says.
+        und_below: a document whose label scores less gets the tag `und` (label and score stay).
+        paragraph_min_bytes: shorter paragraphs have no language in the signals of the group `language`.
+        paragraph_min_score: nor have those whose language scores less.
+    """
+
+    model: str | None = None
+    prefix: str = "__label__"
+    tags: dict[str, Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$")]] = Field(default_factory=dict)
+    und_below: Fraction = 0.0
+    paragraph_min_bytes: Annotated[int, Field(ge=1)] = 30
+    paragraph_min_score: Fraction = 0.8
+
+
 PII_KINDS = ("secret", "email", "iban", "card", "ipv6", "ipv4", "phone")
 """Kinds of personal data, in the order in which they name stretches of text that two of them claim."""
 
@@ -321,6 +341,7 @@ class Recipe(StrictModel):
     pii: Pii = Pii()
     lists: Lists = Lists()
     lines: Lines | None = None
+    language: Language = Language()
     profiles: tuple[ProfileUse, ...] = ()
     rules: dict[Name, Rule] = Field(default_factory=dict)
     signals: tuple[str, ...] = ()
@@ -348,12 +369,12 @@ class Recipe(StrictModel):
 
     @property
     def recipe_id(self) -> str:
-        """Hash of every literal except places (paths of sources, tokenizer, list files, evaluation items)."""
+        """Hash of every literal except places (paths of sources, models, list files, evaluation items)."""
         body = self.model_dump(mode="json")
         body["sources"].sort(key=lambda source: source["name"])  # their order changes no output
         for source in body["sources"]:
             del source["path"]
-        del body["tokenizer"]["path"], body["lists"]
+        del body["tokenizer"]["path"], body["language"]["model"], body["lists"]
         for items in body["decontaminate"]["items"]:
             del items["path"]
         return ids.fingerprint(body)
@@ -377,12 +398,14 @@ def load_recipe(path: str) -> Recipe:
     tokenizer = recipe.tokenizer
     if tokenizer.path is not None:
         tokenizer = tokenizer.model_copy(update={"path": storage.resolve(base, tokenizer.path)})
+    language = recipe.language
+    if language.model is not None:
+        language = language.model_copy(update={"model": storage.resolve(base, language.model)})
     lists = recipe.lists.moved(lambda path: storage.resolve(base, path))
     items = tuple(
         i.model_copy(update={"path": tuple(storage.resolve(base, p) for p in i.path)})
         for i in recipe.decontaminate.items
     )
     decontaminate = recipe.decontaminate.model_copy(update={"items": items})
-    return recipe.model_copy(
-        update={"sources": sources, "tokenizer": tokenizer, "lists": lists, "decontaminate": decontaminate}
-    )
+    moved = {"tokenizer": tokenizer, "language": language, "lists": lists, "decontaminate": decontaminate}
+    return recipe.model_copy(update={"sources": sources, **moved})
