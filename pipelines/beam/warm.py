@@ -95,7 +95,7 @@ def _small(recipe: Recipe, folder: Path) -> Recipe:
         Source(name=content, path=(str(folder / "records.jsonl"),), format="jsonl", fields=Fields(content=content))
         for content in _contents(recipe)
     )
-    items = EvalItems(task="t", path=(str(folder / "items.jsonl"),))
+    items = EvalItems(task="t", path=(str(folder / "items.jsonl"),), id=None)
     return Recipe(
         name="warm",
         sources=sources,
