@@ -131,16 +131,16 @@ def machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}, commit {commit or 'unknown'}"
 
 
-def keep_section(name: str, lines: list[str]) -> None:
-    """Put results between the markers of their section of the results page."""
+def keep_section(name: str, lines: list[str], page: Path = RESULTS) -> None:
+    """Put results between the markers of their section of a results page."""
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-    text = RESULTS.read_text("utf-8") if RESULTS.exists() else "# Performance\n"
+    text = page.read_text("utf-8") if page.exists() else "# Performance\n"
     if start not in text:
         text += f"\n## {name.capitalize()}\n\n`python -m benchmarks.{name}`\n\n{start}\n{end}\n"
     head, _, rest = text.partition(start)
     _, _, tail = rest.partition(end)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(head + "\n".join([start, *lines, end]) + tail, "utf-8")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(head + "\n".join([start, *lines, end]) + tail, "utf-8")
 
 
 if __name__ == "__main__":
