@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from analysis.quality.cli import classifier_app
+from analysis.quality.cli import classifier_app, perplexity_app
 from pipelines.contracts.errors import MixtraceError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ report_app = typer.Typer(help="Make the DuckDB snapshot and the report.", no_arg
 app.add_typer(design_app, name="design")
 app.add_typer(report_app, name="report")
 app.add_typer(classifier_app, name="classifier")
+app.add_typer(perplexity_app, name="perplexity")
 
 WorkspaceArgument = Annotated[Path, typer.Argument(help="Folder made by `mixtrace curate`.")]
 DesignArgument = Annotated[Path, typer.Argument(help="Design file (YAML).", exists=True, dir_okay=False)]
@@ -139,15 +140,12 @@ def train(
     workspace: WorkspaceArgument,
     design: DesignArgument,
     workers: Annotated[int | None, typer.Option(min=1, help="Training processes. Default: one per processor.")] = None,
-    stack: Annotated[
-        int | None, typer.Option(min=1, help="Runs trained at once on one device. Default: 64 on a GPU, else 1.")
-    ] = None,
 ) -> None:
     """Train and evaluate the proxies of a design; runs resume, a finished run is never repeated."""
     from analysis.commands import train as run
     from pipelines.beam.local import default_workers
 
-    run(workspace, design, workers or default_workers(), stack)
+    run(workspace, design, workers or default_workers())
 
 
 @app.command()

@@ -14,8 +14,6 @@ from pipelines.contracts.recipe import Recipe
 STAGES = (
     "plan",
     "ingest",
-    "line_counts",
-    "lines",
     "index",
     "items",
     "item_hits",

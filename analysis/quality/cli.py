@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 classifier_app = typer.Typer(help="Train quality classifiers.", no_args_is_help=True)
+perplexity_app = typer.Typer(help="Train n-gram models for the perplexity signal.", no_args_is_help=True)
 
 _WORKSPACE = Annotated[
     str | None, typer.Argument(help="Workspace that the conditions are about. Not needed where only files are given.")
@@ -29,8 +30,9 @@ _CLASSIFIER_EPILOG = """
 
 
 @classifier_app.callback()
+@perplexity_app.callback()
 def _group() -> None:
-    """Keep `classifier train` a command of a group, although it is the only one."""
+    """Keep `train` a command of a group, although it is the only one."""
 
 
 @classifier_app.command("train", epilog=_CLASSIFIER_EPILOG)
@@ -72,4 +74,54 @@ def classifier_train(
         Selection("--negative", negative, tuple(negative_file or ())),
     )
     run_classifier_train(ClassifierJob(*classes, workspace, out, text_field, max_documents, training))
+    typer.echo(out)
+
+
+_PERPLEXITY_EPILOG = """
+**Examples**
+
+`mixtrace perplexity train build/web --where "source = 'wiki'" --reference "source = 'crawl'" --out build/lm` — a model per language
+
+`mixtrace perplexity train build/web --where "kept" --languages en --languages de --out build/lm`
+
+`mixtrace perplexity train --file 'wiki-de/*.jsonl.zst' --language de --out build/lm` — without a workspace
+"""
+
+
+@perplexity_app.command("train", epilog=_PERPLEXITY_EPILOG)
+def perplexity_train(
+    out: _OUT,
+    workspace: _WORKSPACE = None,
+    where: Annotated[str | None, typer.Option(help="SQL condition of the documents to train on.")] = None,
+    file: Annotated[list[str] | None, typer.Option(help=f"Texts to train on: {_FILES}")] = None,
+    reference: Annotated[
+        str | None, typer.Option(help="SQL condition of the documents that terciles are measured on.")
+    ] = None,
+    reference_file: Annotated[list[str] | None, typer.Option(help=f"Reference texts: {_FILES}")] = None,
+    language: Annotated[str | None, typer.Option(help="Language of the texts in files.")] = None,
+    languages: Annotated[
+        list[str] | None, typer.Option(help="Only this language; may be repeated. Default: all with enough texts.")
+    ] = None,
+    text_field: _TEXT_FIELD = "text",
+    max_documents: Annotated[int, typer.Option(min=1, help="Most texts, drawn by hash.")] = 1_000_000,
+    order: Annotated[int, typer.Option(min=1, max=8, help="Tokens of the longest n-gram.")] = 5,
+    vocab_size: Annotated[int, typer.Option(min=260, max=1 << 17, help="Tokens of the byte-level BPE.")] = 8192,
+    max_mb: Annotated[float, typer.Option(min=0.001, help="Most text per language, drawn by hash.")] = 64.0,
+    prune: Annotated[int, typer.Option(min=0, help="3-grams and longer with a count of at most this go.")] = 1,
+    min_documents: Annotated[int, typer.Option(min=1, help="Languages with fewer texts get no model.")] = 50,
+    min_reference: Annotated[int, typer.Option(min=3, help="Nor do those with fewer reference texts.")] = 30,
+) -> None:
+    """Train n-gram models (Kneser-Ney) per language, with the terciles that make head, middle and tail."""
+    from analysis.quality.perplexity_command import NgramTraining, PerplexityJob, run_perplexity_train
+    from analysis.quality.texts import Selection
+
+    training = NgramTraining(
+        order=order, vocab_size=vocab_size, max_mb=max_mb, prune=prune, min_documents=min_documents,
+        min_reference=min_reference, languages=tuple(languages or ()),
+    )  # fmt: skip
+    measured = None
+    if reference is not None or reference_file:
+        measured = Selection("--reference", reference, tuple(reference_file or ()))
+    train = Selection("--where", where, tuple(file or ()))
+    run_perplexity_train(PerplexityJob(train, measured, workspace, out, language, text_field, max_documents, training))
     typer.echo(out)

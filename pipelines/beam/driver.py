@@ -14,6 +14,7 @@ from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, ShuffleStage, Stage, Task
 from pipelines.planning import load_plan, make_plan
 from pipelines.stages import STAGES
+from pipelines.stages.items import is_idle
 
 RECIPE_FILE = "recipe.json"
 
@@ -51,9 +52,7 @@ class StageWork:
 
 
 def tasks_of(context: Context, plan: Plan, lineage: Lineage, stage: Stage) -> StageWork:
-    """Compare the tasks of a stage with its manifests; an idle one has none."""
-    if stage.idle(context.recipe):
-        return StageWork((), ())
+    """Compare the tasks of a stage with its manifests."""
     if isinstance(stage, MapStage):
         tasks, maps = stage.plan(context, plan, lineage), []
     else:
@@ -82,7 +81,7 @@ def run_stage(
 ) -> manifest.StageManifest:
     """Run the tasks of a stage that are not done, and merge its manifests."""
     work = tasks_of(context, plan, lineage, stage)
-    idle = stage.idle(context.recipe)
+    idle = is_idle(stage.name, context.recipe)
     if not idle:
         display.stage_started(stage.name, len(work.missing), len(work.keys) - len(work.missing))
     if work.missing:

@@ -55,27 +55,6 @@ DOCUMENTS = table(
     ],
 )
 
-INGESTED = table(
-    "ingested",
-    "If repeated lines are cut out (recipe: `lines`): the documents before that; else this table does not exist.",
-    list(DOCUMENTS),
-)
-
-REMOVED_LINES = table(
-    "removed_lines",
-    "Lines or paragraphs that were cut out of documents because many texts share them.",
-    [
-        _PART,
-        _ROW,
-        field("start", pa.int64(), "first byte in the text of `ingested`", "bytes"),
-        field("end", pa.int64(), "one past its last byte; its line end goes with it", "bytes"),
-        field("key", pa.uint64(), "64-bit hash of the normalised unit"),
-        field("documents", pa.int32(), "distinct texts that hold it", "documents"),
-        field("keeper_part", pa.int32(), "part of the document that keeps it; null if none does", nullable=True),
-        field("keeper_row", pa.int32(), "row of the document that keeps it", nullable=True),
-    ],
-)
-
 DEAD_LETTERS = table(
     "dead_letters",
     "Records that could not be read, decoded or extracted; each cost one record and nothing else.",
@@ -179,9 +158,8 @@ BASE_GROUP = "base"
 SIGNAL_GROUPS: dict[str, tuple[pa.Field, ...]] = {
     # group: columns of `signals` that are measured together; the base group always is, the others when asked for
     BASE_GROUP: (
-        field("lang", pa.string(), "most likely language (its tag), und if nothing is known or it scores too little"),
-        field("lang_score", pa.float32(), "probability of its label, 0 if nothing is known"),
-        field("lang_label", pa.string(), "label of the model, und if nothing is known"),
+        field("lang", pa.string(), "most likely language (lid.176 label), und if nothing is known"),
+        field("lang_score", pa.float32(), "probability of that language"),
         *_group(QUALITY_SIGNALS),
     ),
     "lists": (
@@ -192,33 +170,55 @@ SIGNAL_GROUPS: dict[str, tuple[pa.Field, ...]] = {
         field("bad_words", pa.float64(), "listed words and phrases in the text", "occurrences"),
         field("bad_words_per_word", pa.float64(), "listed words and phrases per word", "per word"),
     ),
-    "language": (  # paragraphs: lines of enough bytes whose language scores enough (recipe: language)
-        field("lang_paragraphs", pa.float64(), "paragraphs (lines) with a language", "paragraphs"),
-        field("lang_paragraph_byte_frac", pa.float64(), "share of the text's bytes in them"),
-        field("lang_count", pa.float64(), "different languages of paragraphs", "languages"),
-        field("lang_main", pa.string(), "language with most bytes of them, und if there is none"),
-        field("lang_main_byte_frac", pa.float64(), "its share of their bytes"),
-        field("lang_second", pa.string(), "language with the second most bytes, und if there is none"),
-        field("lang_second_byte_frac", pa.float64(), "its share of their bytes"),
-    ),
     "gopher_dolma": _group(_DOLMA_SIGNALS),
     "c4_tfds": _group({"c4_tfds_chars": ("characters", "length of the text"), **_c4_signals("tfds")}),
     "c4_datatrove": _group(_c4_signals("datatrove")),
     "script": _group(_SCRIPT_SIGNALS),
+    "perplexity": (
+        field(
+            "perplexity",
+            pa.float64(),
+            "exp(-ln p / tokens) under the n-gram model of the document's language; null without a model",
+            "per token",
+            nullable=True,
+        ),
+        field(
+            "perplexity_bucket",
+            pa.string(),
+            "head, middle or tail: by the terciles of the model's reference texts; null without a model",
+            nullable=True,
+        ),
+    ),
 }
+CLASSIFIER = "classifier_"
+"""What the group of a classifier of the recipe begins with; it is named like its only column."""
+
+
+def columns_of(group: str) -> tuple[pa.Field, ...]:
+    """Return the columns of a group of signals.
+
+    Raises:
+        KeyError: for a group that is not in SIGNAL_GROUPS and no classifier.
+    """
+    if group.startswith(CLASSIFIER):
+        doc = "probability of the classifier's label; null where the model knows nothing of the text"
+        return (field(group, pa.float64(), doc, nullable=True),)
+    return SIGNAL_GROUPS[group]
 
 
 def signals(groups: Iterable[str] = ()) -> pa.Schema:
-    """Return the schema of `signals` with the base group and the named groups, in the order of SIGNAL_GROUPS.
+    """Return the schema of `signals`: the base group, named groups in the order of SIGNAL_GROUPS, classifiers by name.
 
     Raises:
-        KeyError: for a group that is not in SIGNAL_GROUPS.
+        KeyError: for a group that is not in SIGNAL_GROUPS and no classifier.
     """
     wanted = {BASE_GROUP, *groups}
-    unknown = wanted - SIGNAL_GROUPS.keys()
+    classifiers = sorted(group for group in wanted if group.startswith(CLASSIFIER))
+    unknown = wanted - SIGNAL_GROUPS.keys() - set(classifiers)
     if unknown:
         raise KeyError(f"signal groups: got {sorted(unknown)}; expected some of {sorted(SIGNAL_GROUPS)}")
-    columns = [column for group, fields in SIGNAL_GROUPS.items() if group in wanted for column in fields]
+    ordered = [*(group for group in SIGNAL_GROUPS if group in wanted), *classifiers]
+    columns = [column for group in ordered for column in columns_of(group)]
     return table(
         "signals", "What was measured on every document; rules turn these into decisions.", [_PART, _ROW, *columns]
     )
@@ -369,8 +369,6 @@ def tokens(vocab_size: int) -> pa.Schema:
 
 TABLES: dict[str, pa.Schema] = {
     "documents": DOCUMENTS,
-    "ingested": INGESTED,
-    "removed_lines": REMOVED_LINES,
     "dead_letters": DEAD_LETTERS,
     "signals": SIGNALS,
     "contamination": CONTAMINATION,

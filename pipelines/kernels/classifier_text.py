@@ -14,7 +14,7 @@ NORMALISATION = (
 """What `one_line` does, in words, for model cards."""
 
 _SPACE = "[\t-\r\0]"
-_CONTROL_WORD = re.compile(r"(?<![^ ])(?:__label__[^ ]*|</s>)(?![^ ])")
+_CONTROL_WORD = re.compile("(?<![^ \t-\r\0])(?:__label__[^ \t-\r\0]*|</s>)(?![^ \t-\r\0])")
 _MAY_HOLD_CONTROL_WORD = "__label__|</s>"
 
 
@@ -29,9 +29,20 @@ def one_line(text: pa.Array) -> pa.Array:
     Returns:
         `[rows]` large_string.
     """
-    lines = pc.replace_substring_regex(text.cast(pa.large_string()), _SPACE, " ")
-    suspicious = pc.match_substring_regex(lines, _MAY_HOLD_CONTROL_WORD)
+    return without_control_words(pc.replace_substring_regex(text.cast(pa.large_string()), _SPACE, " "))
+
+
+def without_control_words(text: pa.Array) -> pa.Array:
+    """Drop the words that fastText takes for labels or for the end of a line; nothing else changes for a word splitter.
+
+    Args:
+        text: `[rows]` strings without nulls.
+
+    Returns:
+        `[rows]`, of the same type.
+    """
+    suspicious = pc.match_substring_regex(text, _MAY_HOLD_CONTROL_WORD)
     if not pc.any(suspicious).as_py():
-        return lines
-    cleaned = [_CONTROL_WORD.sub("", line) for line in lines.filter(suspicious).to_pylist()]
-    return pc.replace_with_mask(lines, suspicious, pa.array(cleaned, pa.large_string()))
+        return text
+    cleaned = [_CONTROL_WORD.sub("", line) for line in text.filter(suspicious).to_pylist()]
+    return pc.replace_with_mask(text, suspicious, pa.array(cleaned, text.type))

@@ -150,3 +150,54 @@ def best_label(hidden: np.ndarray, output: tuple, scratch: tuple) -> tuple[int, 
     for label in range(scores.shape[0]):
         total += exp_ieee(_limited(float(scores[label]) - best))
     return found, 1.0 / total + _FLOOR
+
+
+def path_to_label(model: FastTextModel, label: int) -> np.ndarray:
+    """Return the way from the root of the tree to a leaf; empty without a tree.
+
+    Returns:
+        [steps, 2] int64: row of the inner node in the output, and 1 if the way goes right.
+    """
+    steps: list[tuple[int, int]] = []
+    node = label
+    while _KINDS[model.loss] == _TREE and node != len(model.left) - 1:
+        is_child = (model.left == node) | (model.right == node)
+        parent = int(np.flatnonzero(is_child)[0])
+        steps.append((parent - len(model.labels), int(model.right[parent] == node)))
+        node = parent
+    return np.array(steps[::-1], np.int64).reshape(-1, 2)
+
+
+@njit(**KERNEL)
+def label_probability(hidden: np.ndarray, output: tuple, scratch: tuple, label: int, path: np.ndarray) -> float:
+    """Return the probability of one label.
+
+    Args:
+        hidden: [dim] float32, the vector of the text.
+        output: `output_arrays`.
+        scratch: `make_scratch`.
+        label: its number.
+        path: `path_to_label`.
+    """
+    kind, weights, norms = output[0], output[1], output[2]
+    if kind == _TREE:
+        score = 0.0
+        for step in range(path.shape[0]):
+            node = path[step, 0]
+            dot = np.float32(0)
+            for k in range(hidden.shape[0]):
+                dot += weights[node, k] * hidden[k]
+            share = 1.0 / (1.0 + exp_ieee(_limited(-float(dot * norms[node]))))
+            score += log_ieee((share if path[step, 1] else 1.0 - share) + _FLOOR)
+        return exp_ieee(score)
+    scores = scratch[0]
+    _fill_scores(hidden, weights, norms, scores)
+    if kind == _SIGMOID:
+        return _table_sigmoid(scores[label]) + _FLOOR
+    best = float(scores[label])
+    for other in range(scores.shape[0]):
+        best = max(best, float(scores[other]))
+    total = 0.0
+    for other in range(scores.shape[0]):
+        total += exp_ieee(_limited(float(scores[other]) - best))
+    return exp_ieee(_limited(float(scores[label]) - best)) / total + _FLOOR

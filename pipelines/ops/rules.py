@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from pipelines.contracts.errors import ConfigError, did_you_mean, message
 from pipelines.contracts.recipe import ProfileUse, Recipe, Rule
-from pipelines.contracts.schemas import BASE_GROUP, SIGNAL_GROUPS, group_of_signal
+from pipelines.contracts.schemas import BASE_GROUP, CLASSIFIER, SIGNAL_GROUPS, group_of_signal
 from pipelines.contracts.schemas import signals as signals_schema
 from pipelines.ops.profiles import PROFILES
 
@@ -33,10 +33,11 @@ def recipe_rules(recipe: Recipe) -> dict[str, Rule]:
             )
         rules.update({name: _narrowed(rule, use) for name, rule in PROFILES[use.name].items()})
     rules.update(recipe.rules)
-    every = signals_schema(SIGNAL_GROUPS)
+    every = signals_schema((*SIGNAL_GROUPS, *classifier_groups(recipe)))
+    known = (*group_of_signal(), *classifier_groups(recipe))
     for name, rule in rules.items():
-        if rule.signal not in group_of_signal():
-            hint = did_you_mean(rule.signal, group_of_signal())
+        if rule.signal not in known:
+            hint = did_you_mean(rule.signal, known)
             raise ConfigError(
                 message(f"rules.{name}.signal", "unknown signal", rule.signal, "a column of `signals`", hint)
             )
@@ -47,14 +48,19 @@ def recipe_rules(recipe: Recipe) -> dict[str, Rule]:
     return rules
 
 
+def classifier_groups(recipe: Recipe) -> tuple[str, ...]:
+    """Return the groups of the classifiers of a recipe, sorted."""
+    return tuple(CLASSIFIER + name for name in sorted(recipe.classifiers))
+
+
 def signal_groups(recipe: Recipe) -> tuple[str, ...]:
     """Return the groups of signals that a recipe measures: the base, those of its rules, those it asks for.
 
     Returns:
-        Groups in the order of SIGNAL_GROUPS.
+        Groups in the order of SIGNAL_GROUPS, then those of the classifiers.
 
     Raises:
-        ConfigError: for an unknown group, profile or signal.
+        ConfigError: for an unknown group, profile or signal, or a rule on lists or models that are not given.
     """
     for group in recipe.signals:
         if group not in SIGNAL_GROUPS:
@@ -62,11 +68,15 @@ def signal_groups(recipe: Recipe) -> tuple[str, ...]:
             raise ConfigError(message("signals", "unknown group", group, "a group of signals", hint))
     of_signal = group_of_signal()
     rules = recipe_rules(recipe)
-    wanted = {BASE_GROUP, *recipe.signals, *(of_signal[rule.signal] for rule in rules.values())}
+    wanted = {BASE_GROUP, *recipe.signals, *(of_signal.get(rule.signal, rule.signal) for rule in rules.values())}
     if recipe.lists.paths:
         wanted.add("lists")
+    if recipe.perplexity is not None:
+        wanted.add("perplexity")
+    elif "perplexity" in wanted:
+        raise ConfigError(message("perplexity", "no models", "nothing", "a folder of n-gram models (perplexity.path)"))
     _check_lists(recipe, rules)
-    return tuple(group for group in SIGNAL_GROUPS if group in wanted)
+    return (*(group for group in SIGNAL_GROUPS if group in wanted), *classifier_groups(recipe))
 
 
 def _check_lists(recipe: Recipe, rules: dict[str, Rule]) -> None:
@@ -92,7 +102,7 @@ def _narrowed(rule: Rule, use: ProfileUse) -> Rule:
 
 
 def evaluate_rules(signals: pa.Table, sources: pa.ChunkedArray | pa.Array, rules: dict[str, Rule]) -> np.ndarray:
-    """Say which rules every document fails.
+    """Say which rules every document fails. What was not measured (null) fails none.
 
     Args:
         signals: [rows] table of signals.
@@ -121,6 +131,12 @@ def _is_in(column: pa.ChunkedArray | pa.Array, values: tuple[str, ...]) -> np.nd
 
 
 def _passes(column: pa.ChunkedArray, lang: pa.ChunkedArray, rule: Rule) -> np.ndarray:
+    if column.null_count:
+        return _is_within(column, lang, rule) | np.asarray(column.is_null())
+    return _is_within(column, lang, rule)
+
+
+def _is_within(column: pa.ChunkedArray, lang: pa.ChunkedArray, rule: Rule) -> np.ndarray:
     if rule.equals_any is not None:
         return _is_in(column, rule.equals_any)
     values = column.to_numpy().astype(np.float64)

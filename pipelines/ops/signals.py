@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.contracts.recipe import Recipe
-from pipelines.contracts.schemas import BASE_GROUP, QUALITY_SIGNALS, SIGNAL_GROUPS
+from pipelines.contracts.schemas import BASE_GROUP, CLASSIFIER, QUALITY_SIGNALS, columns_of
 from pipelines.kernels.quality import quality_statistics
 from pipelines.kernels.quality_c4 import C4_DATATROVE, C4_TFDS, C4Variant, c4_statistics
 from pipelines.kernels.quality_dolma import dolma_statistics
 from pipelines.ops.bad_words import count_bad_words
-from pipelines.ops.language import paragraph_languages
+from pipelines.ops.quality_models import classifier_probability, perplexity_columns
 from pipelines.ops.script_words import script_statistics
 from pipelines.ops.urls import classify_url, count_url_words, load_url_list, load_url_words
 
@@ -100,11 +100,10 @@ class SignalInput:
 
     Attributes:
         text: [rows] cleaned texts, without nulls.
-        lang: [rows] tag of the most likely language.
+        lang: [rows] most likely language.
         lang_score: [rows] its probability.
         recipe: the recipe, for groups that have settings.
         url: [rows] addresses, may hold nulls; None where they are not known.
-        lang_label: [rows] labels of the model; None where they are the tags.
     """
 
     text: pa.Array
@@ -112,19 +111,12 @@ class SignalInput:
     lang_score: pa.Array
     recipe: Recipe
     url: pa.Array | None = None
-    lang_label: pa.Array | None = None
 
 
 def base_group(given: SignalInput) -> dict[str, pa.Array]:
     """Return language and the Gopher and FineWeb signals."""
     quality = dict(zip(QUALITY_SIGNALS, quality_signals(given.text), strict=True))
-    label = given.lang if given.lang_label is None else given.lang_label
-    return {"lang": given.lang, "lang_label": label, "lang_score": given.lang_score, **quality}
-
-
-def language_group(given: SignalInput) -> dict[str, pa.Array]:
-    """Return in which languages the paragraphs are."""
-    return paragraph_languages(given.text, given.recipe.language)
+    return {"lang": given.lang, "lang_score": given.lang_score, **quality}
 
 
 def lists_group(given: SignalInput) -> dict[str, pa.Array]:
@@ -190,14 +182,26 @@ def script_group(given: SignalInput) -> dict[str, pa.Array]:
     }
 
 
+def perplexity_group(given: SignalInput) -> dict[str, pa.Array]:
+    """Return perplexity and bucket under the n-gram models of the recipe."""
+    files = {} if given.recipe.perplexity is None else given.recipe.perplexity.files
+    values, buckets = perplexity_columns(given.text, given.lang, files)
+    return {"perplexity": values, "perplexity_bucket": buckets}
+
+
+def classifier_group(given: SignalInput, group: str) -> dict[str, pa.Array]:
+    """Return the probability of a classifier of the recipe."""
+    return {group: classifier_probability(given.text, given.recipe.classifiers[group.removeprefix(CLASSIFIER)])}
+
+
 GROUP_FUNCTIONS: dict[str, Callable[[SignalInput], dict[str, pa.Array]]] = {
     BASE_GROUP: base_group,
     "lists": lists_group,
-    "language": language_group,
     "gopher_dolma": dolma_group,
     "c4_tfds": c4_tfds_group,
     "c4_datatrove": c4_datatrove_group,
     "script": script_group,
+    "perplexity": perplexity_group,
 }
 """Who measures the columns of each group of SIGNAL_GROUPS."""
 
@@ -207,15 +211,16 @@ def measure_groups(given: SignalInput, groups: Sequence[str]) -> list[pa.Array]:
 
     Args:
         given: texts and their languages.
-        groups: names of groups, in the order of SIGNAL_GROUPS.
+        groups: names of groups, in the order of SIGNAL_GROUPS, and of classifiers.
 
     Returns:
         One [rows] array per column of the groups, in the order of the schema.
     """
     columns = []
     for group in groups:
-        measured = GROUP_FUNCTIONS[group](given)
-        columns += [measured[column.name] for column in SIGNAL_GROUPS[group]]
+        is_classifier = group.startswith(CLASSIFIER)
+        measured = classifier_group(given, group) if is_classifier else GROUP_FUNCTIONS[group](given)
+        columns += [measured[column.name] for column in columns_of(group)]
     return columns
 
 

@@ -13,8 +13,6 @@ from pipelines.stages import (
     item_counts,
     item_hits,
     items,
-    line_counts,
-    lines,
     match,
     measure,
     resolve,
@@ -27,8 +25,6 @@ STAGES: dict[str, Stage] = {
     module.STAGE.name: module.STAGE
     for module in (
         ingest,
-        line_counts,
-        lines,
         index,
         items,
         item_hits,

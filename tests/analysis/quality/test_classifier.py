@@ -94,7 +94,7 @@ def test_the_model_scores_new_texts(trained: tuple[Path, dict]) -> None:
     assert scores[0] > 0.5 > scores[1]
     assert np.allclose(scores + model.probability(texts, "__label__negative"), 1, atol=3e-5)
     with pytest.raises(ConfigError, match="Did you mean '__label__positive'"):
-        model.check_label("__label__positiv")
+        model.probability(texts, "__label__positiv")
 
 
 def test_groups_are_held_out_whole_even_across_classes() -> None:

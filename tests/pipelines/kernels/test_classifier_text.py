@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.kernels.classifier_text import one_line
+from pipelines.kernels.classifier_text import one_line, without_control_words
 
 ALPHABET = st.sampled_from(
     ["a", "é", "的", " ", "\n", "\r", "\t", "\v", "\f", "\0", "</s>", "__label__", "\x85", "\u2028"]
@@ -25,6 +25,8 @@ def words(text: str) -> list[str]:
 def test_words_stay_and_control_words_go(texts: list[str]) -> None:
     lines = one_line(pa.array(texts, pa.string())).to_pylist()
     assert not any(set(line) & set("\n\r\t\v\f\0") for line in lines)
+    loose = without_control_words(pa.array(texts, pa.string())).to_pylist()
+    assert [words(text) for text in loose] == [words(line) for line in lines]
     for text, line in zip(texts, lines, strict=True):
         assert words(line) == [w for w in words(text) if w != "</s>" and not w.startswith("__label__")]
 
