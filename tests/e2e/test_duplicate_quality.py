@@ -6,17 +6,22 @@ architectures is taken where tests/setup.sh could fetch it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
 from benchmarks.duplicates import checks, corpora
 from benchmarks.duplicates.brute_force import Pairs, similar_pairs
 from benchmarks.duplicates.curves import curve_over_seeds
+from benchmarks.duplicates.planted import SYLLABLES, PlantedPair, planted_pairs
 from benchmarks.duplicates.templates import template_pages
 from benchmarks.duplicates.workspace import curate_until
+from pipelines.contracts.recipe import Near
 
 GUIDE_LANGUAGES = ("en", "ru", "zh_CN")
 TEMPLATE_PAGES = 2000
+PLANTED_PAIRS = 20
 SHORT = ["short", "short", "short.", "a b c d", "a b c d", "a b c e", "A b c d", "日本", "日本", "日木", ""]
 RECIPE = """
 name: duplicates
@@ -24,6 +29,7 @@ sources:
   - {name: legal, path: legal.jsonl.gz, format: jsonl}
   - {name: codecs, path: codecs.jsonl.gz, format: jsonl}
   - {name: short, path: short.jsonl.gz, format: jsonl}
+  - {name: planted, path: planted.jsonl.gz, format: jsonl}
   - {name: template, path: template.jsonl.gz, format: jsonl}
 rules:  # fails the longest copies of many clusters, and so those that would lead
   too_long: {signal: gopher_words, max: 1500, sources: [legal, guide]}
@@ -33,12 +39,23 @@ GUIDE = "\n  - {name: guide, path: 'guide-*.warc.gz', format: warc}\nrules:"
 NATURAL = ("legal", "codecs", "guide")
 
 
+def planted() -> list[PlantedPair]:
+    return [pair for script in SYLLABLES for pair in planted_pairs(script, PLANTED_PAIRS, Near(), seed=1)]
+
+
+def planted_documents() -> Iterator[tuple[str, str]]:
+    for number, pair in enumerate(planted()):
+        yield f"https://{pair.script.lower()}.example/{number}/original", pair.original
+        yield f"https://{pair.script.lower()}.example/{number}/edited", pair.edited
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("duplicates")
     corpora.write_documents(folder / "legal.jsonl.gz", corpora.legal_texts())
     corpora.write_documents(folder / "codecs.jsonl.gz", corpora.codec_tables())
     corpora.write_documents(folder / "template.jsonl.gz", template_pages(TEMPLATE_PAGES, 3))
+    corpora.write_documents(folder / "planted.jsonl.gz", planted_documents())
     shorts = ((f"https://short.example/{number}", text) for number, text in enumerate(SHORT))
     corpora.write_documents(folder / "short.jsonl.gz", shorts)
     text, packages = RECIPE, corpora.fetched_guides()
@@ -113,6 +130,24 @@ def test_candidates_follow_the_curve_of_the_bands(natural: checks.Corpus) -> Non
     points = curve_over_seeds(texts, pairs, natural.near, range(1, 21), 0.9999)
     assert [point for point in points if not point.agrees] == []
     assert len(points) >= 5
+
+
+def test_planted_duplicates_are_removed_in_every_script(workspace: str) -> None:
+    corpus = checks.read_corpus(workspace, ["planted"])
+    of_url = {row["url"]: row for row in corpus.rows}
+    candidates = checks.candidate_pairs(corpus)
+    assert checks.check_guarantees(corpus, candidates).broken == {}
+    met = {frozenset(corpus.column("url")[[a, b]]) for a, b in zip(candidates.left, candidates.right, strict=True)}
+    removed: dict[str, int] = {}
+    for number, pair in enumerate(planted()):
+        urls = [f"https://{pair.script.lower()}.example/{number}/{name}" for name in ("original", "edited")]
+        gone = [of_url[url] for url in urls if of_url[url]["kind"]]
+        assert len(gone) == (pair.similarity >= 0.8 and frozenset(urls) in met), pair
+        if gone:
+            assert gone[0]["similarity"] == pair.similarity
+            removed[pair.script] = removed.get(pair.script, 0) + 1
+        assert gone or pair.similarity < 0.9, pair
+    assert set(removed) == set(SYLLABLES)
 
 
 def test_documents_shorter_than_the_shingle_are_compared_as_a_whole(workspace: str) -> None:
