@@ -45,7 +45,8 @@ test: $(VENV)/.dev  ## set up and pass all tests (under 20 minutes on 2 cores, c
 lint: $(VENV)/.dev  ## check style and types
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-bench: $(VENV)/.dev  ## whole chain against datatrove, paired in one run
+bench: $(VENV)/.dev  ## the product's speed and memory, then the whole chain against datatrove, paired in one run
+	$(BIN)/python -m benchmarks.product
 	$(BIN)/python -m benchmarks.chain
 
 test-bounds: $(VENV)/.dev  ## kernel tests with every array index checked (about 1.5 minutes; nothing is cached)

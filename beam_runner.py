@@ -140,12 +140,15 @@ def train(
     workspace: WorkspaceArgument,
     design: DesignArgument,
     workers: Annotated[int | None, typer.Option(min=1, help="Training processes. Default: one per processor.")] = None,
+    stack: Annotated[
+        int | None, typer.Option(min=1, help="Runs trained at once on one device. Default: 64 on a GPU, else 1.")
+    ] = None,
 ) -> None:
     """Train and evaluate the proxies of a design; runs resume, a finished run is never repeated."""
     from analysis.commands import train as run
     from pipelines.beam.local import default_workers
 
-    run(workspace, design, workers or default_workers())
+    run(workspace, design, workers or default_workers(), stack)
 
 
 @app.command()

@@ -137,8 +137,14 @@ def _stream(workspace: str, design: Design, atoms: Atoms, cell: Cell, block: int
     )
 
 
-def train(workspace: Path, design_file: Path, workers: int) -> None:
+def train(workspace: Path, design_file: Path, workers: int, stack: int | None = None) -> None:
     """Train and evaluate every cell in every block; finished runs are not repeated.
+
+    Args:
+        workspace: curated workspace.
+        design_file: the study.
+        workers: processes, one run each at a time.
+        stack: runs trained at once on one device instead; None stacks on GPUs only.
 
     Raises:
         StageError: if runs failed or were interrupted; the same command resumes.
@@ -148,6 +154,8 @@ def train(workspace: Path, design_file: Path, workers: int) -> None:
     from analysis.ngram_study import ngram_runs
     from analysis.training.probe import choose_numerics
     from analysis.training.scheduler import WorkItem, run_all
+    from analysis.training.stacked import stackable
+    from analysis.training.stacked_runs import GPU_STACK, run_stacked
     from analysis.training.trainer import RunJob, model_seed, run_job
     from pipelines.kernels.compile import user_cache_dir
 
@@ -179,7 +187,9 @@ def train(workspace: Path, design_file: Path, workers: int) -> None:
             stream = _stream(str(workspace), design, atoms, cell, block)
             job = RunJob(proxy, stream, labels["seed"], folder, heldouts, items, numerics, labels)
             work.append(WorkItem(folder.name, folder, float(proxy.flops_per_token * spec.tokens), job))
-    outcomes = run_all(work, run_job, workers)
+    if stack is None:
+        stack = GPU_STACK if numerics.device.startswith("cuda") and stackable(proxy) else 1
+    outcomes = run_stacked(work, stack) if stack > 1 else run_all(work, run_job, workers)
     _raise_for(outcomes)
     full = design.cells[0]
     streams = {block: _stream(str(workspace), design, atoms, full, block) for block in range(spec.blocks)}

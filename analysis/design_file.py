@@ -20,11 +20,15 @@ class SliceSpec(StrictModel):
 
 
 class ProxySpec(StrictModel):
-    """The proxy model; the vocabulary comes from the workspace."""
+    """The proxy model; the vocabulary comes from the workspace. Models of a pseudo-likelihood judge nothing."""
 
+    model: Literal["llama", "lstm", "feedforward"] = "llama"
     d_model: int = 64
     layers: int = 2
     heads: int = 2
+    window: int = 8
+    tied: bool = True
+    dropout: float = 0.0
     context: int = 64
     batch: int = 8
     lr: float = 6e-3

@@ -88,8 +88,9 @@ def open_documents(workspace: str) -> duckdb.DuckDBPyConnection:
     """
     connection = duckdb.connect()
     connection.execute("SET threads = 2")
+    cut = bool(manifest.read_tasks(workspace, "lines"))  # then this stage writes the documents
     for table, stage in (
-        ("documents", "ingest"),
+        ("documents", "lines" if cut else "ingest"),
         ("signals", "measure"),
         ("decisions", "decide"),
         ("duplicates", "decide"),

@@ -2,8 +2,8 @@
 
 Both sides read the same JSONL file and do the same steps: language, Gopher and FineWeb statistics, MinHash
 with duplicates, BPE, shards; one thread each, in turn (A B A B). The peer gets an environment of its own in
-the user's cache. The product's whole `curate` (Beam, Parquet, verification, two worker processes) is measured
-beside it, so that nobody is misled by kernels alone.
+the user's cache. The product's whole `curate` is measured by `benchmarks.product`, so that nobody is misled by
+kernels alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -57,20 +56,6 @@ def run_json(command: list[str]) -> dict[str, float]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
-def curate_cpu_s(folder: Path) -> float:
-    """Measure the product's whole job on the same documents: CPU seconds of the process tree."""
-    recipe = folder / "recipe.yaml"
-    recipe.write_text(
-        "name: bench\npart_mb: 2\nsources: [{name: docs, path: docs.jsonl, format: jsonl}]\n"
-        "profiles: [{name: gopher@datatrove}, {name: fineweb@datatrove}]\ntokenizer: {path: tokenizer.json}\n"
-    )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "beam_runner.py", "curate", str(recipe), "--out", str(folder / "ws"), "--workers", "2"]
-    subprocess.run(command, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def table(title: str, rows: list[dict[str, float]], megabytes: float, documents: int) -> list[str]:
     """Lay out the median CPU seconds of every step."""
     lines = [f"| {title} | CPU s | us per document | MB/s |", "|---|---|---|---|"]
@@ -86,7 +71,7 @@ def table(title: str, rows: list[dict[str, float]], megabytes: float, documents:
 def main() -> None:
     """Run the benchmark, print and keep its tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--docs", type=int, default=1500)
+    parser.add_argument("--docs", type=int, default=8000)
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--workspace", type=Path, default=Path("build/demo"))
     options = parser.parse_args()
@@ -95,7 +80,7 @@ def main() -> None:
         folder = Path(scratch)
         origin, texts = sample(options.docs, options.workspace)
         write_jsonl(folder / "docs.jsonl", texts)
-        (folder / "tokenizer.json").write_text(tokenizer_json(texts), "utf-8")
+        (folder / "tokenizer.json").write_text(tokenizer_json(texts[:5000]), "utf-8")
         ours, theirs = [], []
         for _ in range(options.pairs):
             ours.append(
@@ -123,7 +108,6 @@ def main() -> None:
                     ]
                 )
             )
-        product = curate_cpu_s(folder)
     megabytes = sum(len(text.encode()) for text in texts) / 1e6
     ratios = [sum(b.values()) / sum(a.values()) for a, b in zip(ours, theirs, strict=True)]
     speed = megabytes / statistics.median(sum(row.values()) for row in ours)
@@ -132,8 +116,6 @@ def main() -> None:
         "",
         *table("mixtrace kernels, one process", ours, megabytes, len(texts)),
         *table("datatrove 0.10.1 blocks, one process", theirs, megabytes, len(texts)),
-        f"The product's whole `curate` on the same documents (imports of 2 workers, Beam, Parquet, index, verification): {product:.1f} CPU s.",
-        "",
         f"whole chain: {statistics.median(ratios):.1f} x datatrove, {speed:.1f} MB/s/core",
     ]
     keep_section("chain", lines)
@@ -149,16 +131,16 @@ def machine() -> str:
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}, commit {commit or 'unknown'}"
 
 
-def keep_section(name: str, lines: list[str]) -> None:
-    """Put results between the markers of their section of the results page."""
+def keep_section(name: str, lines: list[str], page: Path = RESULTS) -> None:
+    """Put results between the markers of their section of a results page."""
     start, end = f"<!-- {name}: start -->", f"<!-- {name}: end -->"
-    text = RESULTS.read_text("utf-8") if RESULTS.exists() else "# Performance\n"
+    text = page.read_text("utf-8") if page.exists() else "# Performance\n"
     if start not in text:
         text += f"\n## {name.capitalize()}\n\n`python -m benchmarks.{name}`\n\n{start}\n{end}\n"
     head, _, rest = text.partition(start)
     _, _, tail = rest.partition(end)
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(head + "\n".join([start, *lines, end]) + tail, "utf-8")
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(head + "\n".join([start, *lines, end]) + tail, "utf-8")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import orjson
@@ -30,16 +30,28 @@ def library_documents() -> Iterator[str]:
         yield from (text[start : start + 2200] for start in range(0, len(text), 2200))
 
 
+def pieces(texts: Iterable[str]) -> Iterator[str]:
+    """Yield texts of 500 to 5,500 characters; longer ones are cut at line ends, shorter ones left out."""
+    for text in texts:
+        rest = text
+        while len(rest) > MAX_CHARS:
+            cut = rest.rfind("\n", MIN_CHARS, 3300)
+            cut = cut if cut > 0 else 2200
+            yield rest[:cut]
+            rest = rest[cut:]
+        if len(rest) >= MIN_CHARS:
+            yield rest
+
+
 def sample(documents: int, workspace: Path) -> tuple[str, list[str]]:
-    """Draw documents of 500 to 5,500 characters by hash.
+    """Draw documents of 500 to 5,500 characters by hash, pieces of long ones among them.
 
     Returns:
         (where they come from, [documents] texts).
     """
     has_demo = (workspace / "documents").is_dir()
     texts = demo_documents(workspace) if has_demo else library_documents()
-    sized = (text for text in texts if MIN_CHARS <= len(text) <= MAX_CHARS)
-    drawn = sorted(set(sized), key=lambda text: fraction(text, "benchmark"))
+    drawn = sorted(set(pieces(texts)), key=lambda text: fraction(text, "benchmark"))
     return ("demo corpora" if has_demo else "standard library"), drawn[:documents]
 
 

@@ -30,7 +30,8 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from benchmarks.chain import keep_section, machine
 from benchmarks.corpus import sample
-from pipelines.contracts.recipe import Limits, Source, Units
+from pipelines.contracts.recipe import Limits, Source
+from pipelines.contracts.recipe_sources import Units
 from pipelines.ops.wikitext import plain_text
 from pipelines.readers import READERS
 from pipelines.readers.records import Record, read_options

@@ -77,6 +77,7 @@ def document_life(context: Context, part: int, row: int) -> dict[str, Any]:
     return {
         "record": record,
         "signals": {k: v for k, v in signals.to_pylist()[0].items() if k not in ("part", "row")},
+        "removed_lines": _removed_lines(context, part, row),
         "duplicate": _duplicate(context, part, row),
         "contamination": _contamination(context, part, row),
         "rules": _rules(context, signals, document["source"]),
@@ -89,6 +90,24 @@ def _duplicate(context: Context, part: int, row: int) -> dict[str, Any] | None:
     duplicates = tables.read_table(context.workspace, part_file("duplicates", part))
     found = duplicates.filter(pc.equal(duplicates["row"], row)).to_pylist()
     return {k: v for k, v in found[0].items() if k not in ("part", "row")} if found else None
+
+
+def _removed_lines(context: Context, part: int, row: int) -> list[dict[str, Any]]:
+    """Return the repeated lines that were cut out of a document: text, how many texts hold it, and who keeps it."""
+    if context.recipe.lines is None:
+        return []
+    removed = tables.read_table(context.workspace, part_file("removed_lines", part))
+    gone = removed.filter(pc.equal(removed["row"], row)).to_pylist()
+    text = _row(context, "ingested", part, row)["text"][0].as_py().encode() if gone else b""
+    found = []
+    for line in gone:
+        kept = line["keeper_part"] is not None
+        keeper = (
+            _row(context, "ingested", line["keeper_part"], line["keeper_row"])["doc_id"][0].as_py() if kept else None
+        )
+        shown = text[line["start"] : line["end"]].decode()[:_EXCERPT_CHARS]
+        found.append({"text": shown, "documents": line["documents"], "kept_by": keeper})
+    return found
 
 
 def _contamination(context: Context, part: int, row: int) -> list[dict[str, Any]]:
@@ -137,6 +156,9 @@ def format_life(life: dict[str, Any]) -> str:
         lines.append(title)
         body = life[title] or {"": "none"}
         lines += [f"  {key:<16} {_shown(value)}" for key, value in body.items() if value not in (None, [])]
+    for line in life["removed_lines"]:
+        lines.append("removed line")
+        lines += [f"  {key:<16} {_shown(value)}" for key, value in line.items() if value is not None]
     for hit in life["contamination"]:
         lines.append("contamination")
         lines += [f"  {key:<16} {_shown(value)}" for key, value in hit.items()]

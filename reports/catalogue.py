@@ -14,6 +14,8 @@ from pipelines.contracts.recipe import Recipe
 STAGES = (
     "plan",
     "ingest",
+    "line_counts",
+    "lines",
     "index",
     "items",
     "item_hits",

@@ -88,6 +88,14 @@ def load(
     return int(json.loads(metadata["step"]))
 
 
+def steps_done(path: Path) -> int:
+    """Return the step of a checkpoint; 0 if there is none."""
+    if not path.exists():
+        return 0
+    with safe_open(path, "pt") as file:
+        return int(json.loads(file.metadata()["step"]))
+
+
 def _load_moments(optimizer: torch.optim.Optimizer, weight: torch.Tensor, name: str, file: safe_open) -> None:
     """Restore the moments of one weight; the fused AdamW keeps its step count on the weight's device."""
     optimizer.state[weight] = {

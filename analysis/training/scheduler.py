@@ -82,7 +82,7 @@ def run_all(items: Sequence[WorkItem], function: Job, workers: int, stream: Text
     if todo:
         todo.sort(key=lambda item: -item.cost)
         pool = _Pool(todo, function, min(workers, len(todo)), _Progress(todo, len(items), workers, stream))
-        with _stop_on_signals(pool):
+        with stop_on_signals(pool.stop):
             outcomes |= pool.run()
     return [outcomes[item.name] for item in items]
 
@@ -232,12 +232,12 @@ def _attempt(name: str, function: Job, job: Any, should_stop: Callable[[], bool]
 
 
 @contextlib.contextmanager
-def _stop_on_signals(pool: _Pool) -> Iterator[None]:
-    """Let SIGINT and SIGTERM stop a pool, where signals can be handled (the main thread)."""
+def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM ask for a stop, where signals can be handled (the main thread)."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, lambda *_: pool.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, lambda *_: stop()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:

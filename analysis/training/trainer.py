@@ -131,19 +131,24 @@ def train_neural(
 ) -> dict[str, Any]:
     """Train a torch model (see `train`)."""
     state = TrainingState(proxy, stream, seed, output, numerics)
-    due = {round(state.n_steps * frac): frac for frac in EVALUATION_FRACS}
+    due = evaluations_due(state.n_steps)
     saved = time.monotonic()
     while state.step < state.n_steps and state.finite:
         state.advance(until=min(stop for stop in due if stop > state.step))
         if state.step in due and state.step < state.n_steps and state.finite:
-            output.write_part(f"curve-{due[state.step]}", _curve_scores(state, evaluation))
+            output.write_part(f"curve-{due[state.step]}", curve_scores(state, evaluation))
         stopping = evaluation.should_stop() and state.step < state.n_steps and state.finite
         if stopping or time.monotonic() - saved > evaluation.checkpoint_s:
             state.save()
             saved = time.monotonic()
         if stopping:
             raise Interrupted(f"{output.folder}: stopped at step {state.step} of {state.n_steps}")
-    return _finish(state, due, evaluation)
+    return finish_run(state, due, evaluation)
+
+
+def evaluations_due(n_steps: int) -> dict[int, float]:
+    """Return after which steps a run is evaluated, and the share of its tokens that it has seen by then."""
+    return {round(n_steps * frac): frac for frac in EVALUATION_FRACS}
 
 
 def train_ngram(
@@ -197,14 +202,14 @@ def _final_heldouts(evaluation: Evaluation) -> list[HeldOut]:
     return [*evaluation.heldouts, *_curve_heldouts(evaluation.heldouts)]
 
 
-def _curve_scores(state: TrainingState, evaluation: Evaluation) -> pa.Table:
+def curve_scores(state: TrainingState, evaluation: Evaluation) -> pa.Table:
     """Evaluate the averaged weights in the middle of a run."""
     tokens = state.step * state.proxy.batch * state.proxy.context
     with state.averaged():
         return _score(state.scorer(), _curve_heldouts(evaluation.heldouts), state.proxy, tokens)
 
 
-def _finish(state: TrainingState, due: Mapping[int, float], evaluation: Evaluation) -> dict[str, Any]:
+def finish_run(state: TrainingState, due: Mapping[int, float], evaluation: Evaluation) -> dict[str, Any]:
     """Evaluate the averaged weights, write the run and remove the checkpoint."""
     proxy, output = state.proxy, state.output
     tokens = state.step * proxy.batch * proxy.context

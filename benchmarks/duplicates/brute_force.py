@@ -1,12 +1,15 @@
 """All pairs of documents with their exact Jaccard similarity: the truth that the search is measured against.
 
-Nothing here knows the kernels: shingles are strings that Python's `re` cuts, numbered by a dict, and common
-shingles are counted by a product of sparse matrices.
+Nothing here knows the kernels: shingles are strings that Python's `re` cuts by the names of Unicode's characters,
+numbered by a dict, and common shingles are counted by a product of sparse matrices.
 """
 
 from __future__ import annotations
 
+import functools
 import re
+import sys
+import unicodedata
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -17,13 +20,56 @@ from scipy.sparse import csr_matrix
 from pipelines.contracts.recipe import Near
 
 _ROWS_PER_BLOCK = 512
-_WORD = re.compile(r"\w+")
+_UNSPACED = re.compile(
+    "CJK (UNIFIED|COMPAT)|(HALFWIDTH )?KATAKANA|HIRAGANA|BOPOMOFO|IDEOGRAPHIC (?!TALLY)|OLD CHINESE|VERTICAL IDEO|HANGZHOU|MASU"
+    "|HENTAIGANA|THAI|LAO|MYANMAR|KHMER|(NEW )?TAI |JAVANESE|BALINESE|TANGUT|NUSHU|KHITAN"
+)
+"""Names of the characters of scripts that write no spaces between words."""
+_TANGUT = range(0x17000, 0x187F8)  # they have no names in Python
+
+
+@functools.cache
+def _unit_pattern(unit: str) -> re.Pattern[str]:
+    """Return the expression of one unit of a lower-cased text; its first group is a character that is one alone."""
+    if unit == "words":
+        return re.compile(r"()\w+")
+    every = range(sys.maxunicode + 1)
+    marks = _character_class([p for p in every if unicodedata.category(chr(p))[0] == "M" or p in (0x200C, 0x200D)])
+    alone = r"\w"
+    if unit == "auto":
+        named = [p for p in every if _UNSPACED.match(unicodedata.name(chr(p), "")) or p in _TANGUT]
+        alone = _character_class([p for p in named if chr(p).isalnum()])
+    return re.compile(rf"([{alone}])[{marks}]*|(?![{alone}])\w(?:(?![{alone}])[\w{marks}])*")
+
+
+def _character_class(points: list[int]) -> str:
+    """Return the inside of a character class with some code points, as ranges (`re` is slow without)."""
+    text, start = "", 0
+    for i, point in enumerate(points):
+        if i + 1 == len(points) or points[i + 1] != point + 1:
+            text += f"{chr(points[start])}-{chr(point)}"
+            start = i + 1
+    return text
+
+
+def units(text: str, unit: str) -> list[tuple[str, int]]:
+    """Cut a text into the units of shingles, each with its weight: 1 for a character, 2 for a word."""
+    return [(found[0], 1 if found[1] else 2) for found in _unit_pattern(unit).finditer(text.lower())]
 
 
 def shingle_set(text: str, near: Near) -> frozenset[str]:
-    """Return the distinct shingles of a text; none if it is shorter than one (then only exact copies count)."""
-    words = _WORD.findall(text.lower())
-    return frozenset(" ".join(words[i : i + near.ngram]) for i in range(len(words) - near.ngram + 1))
+    """Return the distinct shingles of a text; none if it is shorter than one (then only exact copies count).
+
+    A shingle is the shortest run of units that counts `ngram` words, two characters as one word; with the unit
+    `characters`, it is `ngram` characters.
+    """
+    cut = units(text, near.unit)
+    needed = near.ngram * (1 if near.unit == "characters" else 2)
+    ends = np.cumsum([weight for _, weight in cut]) if cut else np.zeros(0, np.int64)
+    starts = np.concatenate([[0], ends[:-1]]) if cut else ends
+    last = np.searchsorted(ends, starts + needed).tolist()
+    names = [name for name, _ in cut]
+    return frozenset(" ".join(names[i : end + 1]) for i, end in enumerate(last) if end < len(cut))
 
 
 def jaccard(a: AbstractSet[str], b: AbstractSet[str]) -> float:

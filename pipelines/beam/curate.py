@@ -18,12 +18,12 @@ from pipelines.contracts.errors import ConfigError, DataQualityError, StageError
 from pipelines.contracts.recipe import Recipe, load_recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan
 from pipelines.ops.eval_items import item_files
+from pipelines.ops.language import check_language
 from pipelines.ops.list_files import read_list
 from pipelines.ops.privacy.mask import make_masker
 from pipelines.ops.quality_models import check_models
 from pipelines.ops.rules import signal_groups
 from pipelines.stages import STAGES
-from pipelines.stages.items import is_idle
 
 _STALL_S = 900.0
 _REFUSED = {
@@ -82,10 +82,12 @@ def check_recipe(recipe: Recipe) -> None:
     """Find what is wrong with a recipe or its side files before any work.
 
     Raises:
-        ConfigError: unknown rules or signals; list files, models or evaluation items that are not there; no key for masks.
+        ConfigError: unknown rules or signals; list files, models or evaluation items that are not there; no key
+            for masks.
     """
     signal_groups(recipe)
     make_masker(recipe.pii)
+    check_language(recipe.language)
     for path in recipe.lists.paths:
         read_list(path)
     for items in recipe.decontaminate.items:
@@ -143,10 +145,11 @@ def print_dry_run(context: Context, plan: Plan) -> None:
     print(f"{len(plan.parts)} parts, {plan.raw_bytes / 1e6:,.1f} MB raw, {len(context.recipe.sources)} sources")
     lineage = Lineage(STAGES.values(), context.recipe, plan)
     for stage in STAGES.values():
-        if is_idle(stage.name, context.recipe):
+        if stage.idle(context.recipe):
             continue
-        if any(_pending(context, lineage, plan, name) for name in stage.upstream):
-            print(f"  {stage.name:<11} to do, after {', '.join(stage.upstream)}")
+        upstream = lineage.upstream_of(stage)
+        if any(_pending(context, lineage, plan, name) for name in upstream):
+            print(f"  {stage.name:<11} to do, after {', '.join(upstream)}")
             continue
         work = tasks_of(context, plan, lineage, stage)
         print(f"  {stage.name:<11} {len(work.missing)} of {len(work.keys)} tasks to do")
@@ -155,8 +158,6 @@ def print_dry_run(context: Context, plan: Plan) -> None:
 def _pending(context: Context, lineage: Lineage, plan: Plan, name: str) -> bool:
     """Say whether a stage still has to run (without reading outputs that may not exist)."""
     stage = STAGES[name]
-    if is_idle(name, context.recipe):
-        return False
     done = manifest.read_tasks(context.workspace, name)
     if stage.scope == "part":
         return any(p.key not in done or done[p.key].fingerprint != lineage.of(name, p.number) for p in plan.parts)

@@ -14,7 +14,6 @@ from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, ShuffleStage, Stage, Task
 from pipelines.planning import load_plan, make_plan
 from pipelines.stages import STAGES
-from pipelines.stages.items import is_idle
 
 RECIPE_FILE = "recipe.json"
 
@@ -52,7 +51,9 @@ class StageWork:
 
 
 def tasks_of(context: Context, plan: Plan, lineage: Lineage, stage: Stage) -> StageWork:
-    """Compare the tasks of a stage with its manifests."""
+    """Compare the tasks of a stage with its manifests; an idle one has none."""
+    if stage.idle(context.recipe):
+        return StageWork((), ())
     if isinstance(stage, MapStage):
         tasks, maps = stage.plan(context, plan, lineage), []
     else:
@@ -81,7 +82,7 @@ def run_stage(
 ) -> manifest.StageManifest:
     """Run the tasks of a stage that are not done, and merge its manifests."""
     work = tasks_of(context, plan, lineage, stage)
-    idle = is_idle(stage.name, context.recipe)
+    idle = stage.idle(context.recipe)
     if not idle:
         display.stage_started(stage.name, len(work.missing), len(work.keys) - len(work.missing))
     if work.missing:

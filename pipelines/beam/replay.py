@@ -15,7 +15,7 @@ from pipelines.beam.driver import check_dead_letters, load_workspace, run_stage
 from pipelines.contracts import manifest
 from pipelines.contracts.errors import ConfigError, did_you_mean, message
 from pipelines.contracts.manifest import TaskManifest
-from pipelines.contracts.tasks import Context, Lineage, Part, Plan
+from pipelines.contracts.tasks import Context, Lineage, Part, Plan, Stage
 from pipelines.planning import repair_plan
 from pipelines.stages import STAGES
 
@@ -106,8 +106,14 @@ def _forget(context: Context, keys: list[str]) -> dict[str, Tasks]:
     """Forget ingestion of some parts, and all that depends on it; returns what was forgotten, by stage."""
     forgotten = {}
     for name, stage in reversed(STAGES.items()):
-        forgotten[name] = manifest.forget(context.workspace, name, keys if stage.scope == "part" else None)
+        own = _concerns_own_part(context, stage)
+        forgotten[name] = manifest.forget(context.workspace, name, keys if own else None)
     return forgotten
+
+
+def _concerns_own_part(context: Context, stage: Stage) -> bool:
+    """Say whether new documents of a part change nothing of other parts in this stage; repeated lines link all of them."""
+    return stage.scope == "part" and (stage.name == "ingest" or context.recipe.lines is None)
 
 
 def _remember(context: Context, forgotten: dict[str, Tasks], before: Tasks, after: Tasks) -> None:
@@ -116,7 +122,7 @@ def _remember(context: Context, forgotten: dict[str, Tasks], before: Tasks, afte
     all_same = same == set(forgotten["ingest"])
     for name, stage in STAGES.items():
         for key, task in forgotten[name].items():
-            if name != "ingest" and (all_same or (stage.scope == "part" and key in same)):
+            if name != "ingest" and (all_same or (_concerns_own_part(context, stage) and key in same)):
                 manifest.commit(context.workspace, task)
 
 

@@ -20,7 +20,8 @@ from pipelines.beam.driver import open_workspace, run_stages
 from pipelines.beam.local import LocalExecutor
 from pipelines.contracts import ids
 from pipelines.contracts.errors import StageError, message
-from pipelines.contracts.recipe import Decontaminate, Dedup, EvalItems, Fields, Recipe, Source, Tokenizer
+from pipelines.contracts.recipe import Decontaminate, Dedup, EvalItems, Recipe, Source, Tokenizer
+from pipelines.contracts.recipe_sources import Fields
 from pipelines.contracts.schemas import SIGNAL_GROUPS
 from pipelines.kernels.compile import BOUNDSCHECK
 from pipelines.ops.rules import signal_groups
@@ -95,7 +96,7 @@ def _small(recipe: Recipe, folder: Path) -> Recipe:
         Source(name=content, path=(str(folder / "records.jsonl"),), format="jsonl", fields=Fields(content=content))
         for content in _contents(recipe)
     )
-    items = EvalItems(task="t", path=(str(folder / "items.jsonl"),))
+    items = EvalItems(task="t", path=(str(folder / "items.jsonl"),), id=None)
     return Recipe(
         name="warm",
         sources=sources,

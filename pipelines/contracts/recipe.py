@@ -5,157 +5,17 @@ Every default is written out in the resolved recipe that is saved in the workspa
 
 from __future__ import annotations
 
-import codecs
-import re
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from pipelines.contracts import ids, storage
 from pipelines.contracts.errors import did_you_mean
+from pipelines.contracts.recipe_sources import Name, Source
 from pipelines.contracts.side_files import Classifier, Lists, Perplexity, SignalName
 from pipelines.contracts.yaml_model import StrictModel, load_yaml_model
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-CHAPTER = (
-    r"^[ \t]*(?:(?:CHAPTER|Chapter|BOOK|Book|PART|Part|ACT|Act|CANTO|Canto|LETTER|Letter|KAPITEL|Kapitel|CHAPITRE|Chapitre"
-    r"|CAP[IÍ]TULO|Cap[ií]tulo|CAPITOLO|Capitolo|ГЛАВА|Глава)[ \t]+[0-9IVXLC]+\b.*|第[0-9〇零一二三四五六七八九十百千两]+[章回节].*)$"
-)
-"""Lines that start a chapter in most books of the large European languages and in Chinese ones."""
-
-
-class Fields(StrictModel):
-    """Where the parts of a document lie in a record of JSONL, CSV, Parquet or Arrow.
-
-    Attributes:
-        text: field of the text; dots reach into objects (`meta.url`). A record without it is a dead letter.
-        id: field of the id in the source; like the others below, it may be missing.
-        url: field of the address.
-        date: field of the date.
-        content: what the text field holds, which decides how text is extracted from it.
-    """
-
-    text: str = "text"
-    id: str | None = "id"
-    url: str | None = "url"
-    date: str | None = "date"
-    content: Literal["text", "html", "wikitext"] = "text"
-
-
-class Defaults(StrictModel):
-    """What a document gets where its record says nothing.
-
-    Attributes:
-        url: address; `{id}` stands for the id in the source and `{path}` for the file.
-        date: date, ISO 8601.
-    """
-
-    url: str | None = None
-    date: str | None = None
-
-    @field_validator("url")
-    @classmethod
-    def _known_places(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                value.format(id="", path="")
-            except (KeyError, IndexError, ValueError, AttributeError) as error:
-                raise ValueError("an address with no other places than {id} and {path}") from error
-        return value
-
-
-class Csv(StrictModel):
-    """How CSV and TSV files are written.
-
-    Attributes:
-        delimiter: one character; None means "," for csv and a tab for tsv.
-        quote: the character around values that hold delimiters, line ends or (doubled) itself; None for none.
-        columns: names of the columns; None means that the first record of every file names them.
-    """
-
-    delimiter: Annotated[str, Field(pattern=r"^[\x00-\x7f]$")] | None = None
-    quote: Annotated[str, Field(pattern=r"^[\x21-\x7e]$")] | None = '"'
-    columns: tuple[str, ...] | None = None
-
-
-class Units(StrictModel):
-    r"""What one document is in a file of plain text.
-
-    Attributes:
-        unit: the whole file, a line, a chapter, or what lies between separators.
-        separator: for `separator`: the literal text between documents, such as "\n%\n" or "<|endoftext|>".
-        chapter: for `chapter`: regular expression of the lines that start a chapter.
-    """
-
-    unit: Literal["file", "line", "chapter", "separator"] = "file"
-    separator: Annotated[str, Field(min_length=1)] | None = None
-    chapter: str = CHAPTER
-
-    @field_validator("chapter")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        re.compile(value.encode(), re.MULTILINE)
-        return value
-
-    @model_validator(mode="after")
-    def _has_separator(self) -> Units:
-        if (self.unit == "separator") != (self.separator is not None):
-            raise ValueError("a separator if, and only if, unit is separator")
-        return self
-
-
-class Source(StrictModel):
-    """One named corpus.
-
-    Attributes:
-        name: name of the source; also a folder name.
-        path: one glob or several, relative to the recipe file (or absolute, or gs://, s3://).
-        format: how a file is cut into records.
-        fields: field mapping of records that have fields.
-        defaults: values for records that say nothing.
-        text: what one document is in plain text.
-        csv: how CSV and TSV files are written.
-        encoding: declared encoding of plain text that is not UTF-8; None means that it is detected.
-        group: regular expression over the URL (or path); documents with the same first group fall into
-            the same split (editions of a work, architectures of a guide).
-        license: for the dataset card.
-    """
-
-    name: Name
-    path: tuple[str, ...]
-    format: Literal["warc", "mediawiki", "jsonl", "csv", "tsv", "parquet", "arrow", "text"]
-    fields: Fields = Fields()
-    defaults: Defaults = Defaults()
-    text: Units = Units()
-    csv: Csv = Csv()
-    encoding: str | None = None
-    group: str | None = None
-    license: str = "unknown"
-
-    @field_validator("path", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("encoding")
-    @classmethod
-    def _known_encoding(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                b"".decode(value)
-                if codecs.lookup(value).name in ("idna", "punycode", "undefined"):
-                    raise LookupError(value)
-            except LookupError as error:
-                raise ValueError("an encoding that Python knows, such as cp1252 or gb18030") from error
-        return value
-
-    @field_validator("group")
-    @classmethod
-    def _compiles(cls, value: str | None) -> str | None:
-        if value is not None and re.compile(value).groups < 1:
-            raise ValueError("a regular expression with at least one group")
-        return value
 
 
 class Extract(StrictModel):
@@ -178,6 +38,26 @@ class Extract(StrictModel):
         return self
 
 
+class Language(StrictModel):
+    """Which model identifies languages, and how its labels become the tags that rules go by.
+
+    Attributes:
+        model: fastText model of labels (.bin, .ftz), relative to the recipe file; None is lid.176.
+        prefix: what stands before every label in the model.
+        tags: tag by label, for labels whose tag is to be another than docs/reference/language.md says.
+        und_below: a document whose label scores less gets the tag `und` (label and score stay).
+        paragraph_min_bytes: shorter paragraphs have no language in the signals of the group `language`.
+        paragraph_min_score: nor have those whose language scores less.
+    """
+
+    model: str | None = None
+    prefix: str = "__label__"
+    tags: dict[str, Annotated[str, Field(pattern=r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$")]] = Field(default_factory=dict)
+    und_below: Fraction = 0.0
+    paragraph_min_bytes: Annotated[int, Field(ge=1)] = 30
+    paragraph_min_score: Fraction = 0.8
+
+
 PII_KINDS = ("secret", "email", "iban", "card", "ipv6", "ipv4", "phone")
 """Kinds of personal data, in the order in which they name stretches of text that two of them claim."""
 
@@ -195,6 +75,33 @@ class Pii(StrictModel):
     kinds: tuple[Literal["secret", "email", "iban", "card", "ipv6", "ipv4", "phone"], ...] = ()
     placeholder: Literal["constant", "keyed"] = "constant"
     phone_regions: tuple[Annotated[str, Field(pattern=r"^[A-Z]{2}$")], ...] = ("US", "GB", "DE", "FR")
+
+
+class Lines(StrictModel):
+    """Lines or paragraphs that many documents share are cut out before anything is measured.
+
+    Attributes:
+        unit: what is compared: lines, or paragraphs (lines between blank lines).
+        min_chars: shorter units stay: letters, numbers and marks (with `exact`, all characters) count.
+        min_documents: units of fewer distinct texts stay.
+        keep: `one`: the document with the least content hash keeps a unit; `none`: all documents lose it.
+        normalise: what makes units equal: `exact` (all but blanks at their ends), `words` (lower case, whatever
+            stands between words) or `digits` (the same, and numbers of as many digits are equal).
+        sources: only documents of these sources count, and lose units.
+        not_sources: documents of these sources neither count nor lose units.
+    """
+
+    unit: Literal["line", "paragraph"] = "line"
+    min_chars: Annotated[int, Field(ge=1)] = 20
+    min_documents: Annotated[int, Field(ge=2)] = 6
+    keep: Literal["one", "none"] = "one"
+    normalise: Literal["exact", "words", "digits"] = "words"
+    sources: tuple[str, ...] | None = None
+    not_sources: tuple[str, ...] = ()
+
+    def concerns(self, source: str) -> bool:
+        """Say whether documents of a source count."""
+        return source not in self.not_sources and (self.sources is None or source in self.sources)
 
 
 class Near(StrictModel):
@@ -392,6 +299,7 @@ class Recipe(StrictModel):
     """A whole recipe.
 
     Attributes:
+        lines: lines that many documents share are cut out; absent, nothing is.
         classifiers: fastText classifiers by name.
         signals: groups of signals to measure beside those that the rules read (docs/reference/signals-and-rules.md).
     """
@@ -403,6 +311,8 @@ class Recipe(StrictModel):
     extract: Extract = Extract()
     pii: Pii = Pii()
     lists: Lists = Lists()
+    lines: Lines | None = None
+    language: Language = Language()
     classifiers: dict[SignalName, Classifier] = Field(default_factory=dict)
     perplexity: Perplexity | None = None
     profiles: tuple[ProfileUse, ...] = ()
@@ -423,7 +333,8 @@ class Recipe(StrictModel):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"every source name once, not {', '.join(twice)} twice")
-        for use in (*self.profiles, *self.rules.values()):
+        lines = () if self.lines is None else (self.lines,)
+        for use in (*self.profiles, *self.rules.values(), *lines):
             for name in (*(use.sources or ()), *use.not_sources):
                 if name not in names:
                     raise ValueError(f"sources of this recipe, not {name!r}. {did_you_mean(name, names)}")
@@ -431,12 +342,12 @@ class Recipe(StrictModel):
 
     @property
     def recipe_id(self) -> str:
-        """Hash of every literal except places (paths of sources, tokenizer, list files, models, evaluation items)."""
+        """Hash of every literal except places (paths of sources, models, list files, evaluation items)."""
         body = self.model_dump(mode="json")
         body["sources"].sort(key=lambda source: source["name"])  # their order changes no output
         for source in body["sources"]:
             del source["path"]
-        del body["tokenizer"]["path"], body["lists"]
+        del body["tokenizer"]["path"], body["language"]["model"], body["lists"]
         for items in body["decontaminate"]["items"]:
             del items["path"]
         for model in (*body["classifiers"].values(), body["perplexity"] or {"path": ""}):
@@ -462,24 +373,23 @@ def load_recipe(path: str) -> Recipe:
     tokenizer = recipe.tokenizer
     if tokenizer.path is not None:
         tokenizer = tokenizer.model_copy(update={"path": storage.resolve(base, tokenizer.path)})
+    language = recipe.language
+    if language.model is not None:
+        language = language.model_copy(update={"model": storage.resolve(base, language.model)})
 
     def move(path: str) -> str:
         return storage.resolve(base, path)
 
-    classifiers = {name: model.moved(move) for name, model in recipe.classifiers.items()}
     perplexity = None if recipe.perplexity is None else recipe.perplexity.moved(move)
+    side_files = {
+        "lists": recipe.lists.moved(move),
+        "classifiers": {name: model.moved(move) for name, model in recipe.classifiers.items()},
+        "perplexity": perplexity,
+    }
     items = tuple(
         i.model_copy(update={"path": tuple(storage.resolve(base, p) for p in i.path)})
         for i in recipe.decontaminate.items
     )
     decontaminate = recipe.decontaminate.model_copy(update={"items": items})
-    return recipe.model_copy(
-        update={
-            "sources": sources,
-            "tokenizer": tokenizer,
-            "lists": recipe.lists.moved(move),
-            "classifiers": classifiers,
-            "perplexity": perplexity,
-            "decontaminate": decontaminate,
-        }
-    )
+    moved = {"tokenizer": tokenizer, "language": language, "decontaminate": decontaminate, **side_files}
+    return recipe.model_copy(update={"sources": sources, **moved})

@@ -55,6 +55,27 @@ DOCUMENTS = table(
     ],
 )
 
+INGESTED = table(
+    "ingested",
+    "If repeated lines are cut out (recipe: `lines`): the documents before that; else this table does not exist.",
+    list(DOCUMENTS),
+)
+
+REMOVED_LINES = table(
+    "removed_lines",
+    "Lines or paragraphs that were cut out of documents because many texts share them.",
+    [
+        _PART,
+        _ROW,
+        field("start", pa.int64(), "first byte in the text of `ingested`", "bytes"),
+        field("end", pa.int64(), "one past its last byte; its line end goes with it", "bytes"),
+        field("key", pa.uint64(), "64-bit hash of the normalised unit"),
+        field("documents", pa.int32(), "distinct texts that hold it", "documents"),
+        field("keeper_part", pa.int32(), "part of the document that keeps it; null if none does", nullable=True),
+        field("keeper_row", pa.int32(), "row of the document that keeps it", nullable=True),
+    ],
+)
+
 DEAD_LETTERS = table(
     "dead_letters",
     "Records that could not be read, decoded or extracted; each cost one record and nothing else.",
@@ -158,8 +179,9 @@ BASE_GROUP = "base"
 SIGNAL_GROUPS: dict[str, tuple[pa.Field, ...]] = {
     # group: columns of `signals` that are measured together; the base group always is, the others when asked for
     BASE_GROUP: (
-        field("lang", pa.string(), "most likely language (lid.176 label), und if nothing is known"),
-        field("lang_score", pa.float32(), "probability of that language"),
+        field("lang", pa.string(), "most likely language (its tag), und if nothing is known or it scores too little"),
+        field("lang_score", pa.float32(), "probability of its label, 0 if nothing is known"),
+        field("lang_label", pa.string(), "label of the model, und if nothing is known"),
         *_group(QUALITY_SIGNALS),
     ),
     "lists": (
@@ -169,6 +191,15 @@ SIGNAL_GROUPS: dict[str, tuple[pa.Field, ...]] = {
         field("url_words", pa.float64(), "listed words in the URL", "words"),
         field("bad_words", pa.float64(), "listed words and phrases in the text", "occurrences"),
         field("bad_words_per_word", pa.float64(), "listed words and phrases per word", "per word"),
+    ),
+    "language": (  # paragraphs: lines of enough bytes whose language scores enough (recipe: language)
+        field("lang_paragraphs", pa.float64(), "paragraphs (lines) with a language", "paragraphs"),
+        field("lang_paragraph_byte_frac", pa.float64(), "share of the text's bytes in them"),
+        field("lang_count", pa.float64(), "different languages of paragraphs", "languages"),
+        field("lang_main", pa.string(), "language with most bytes of them, und if there is none"),
+        field("lang_main_byte_frac", pa.float64(), "its share of their bytes"),
+        field("lang_second", pa.string(), "language with the second most bytes, und if there is none"),
+        field("lang_second_byte_frac", pa.float64(), "its share of their bytes"),
     ),
     "gopher_dolma": _group(_DOLMA_SIGNALS),
     "c4_tfds": _group({"c4_tfds_chars": ("characters", "length of the text"), **_c4_signals("tfds")}),
@@ -369,6 +400,8 @@ def tokens(vocab_size: int) -> pa.Schema:
 
 TABLES: dict[str, pa.Schema] = {
     "documents": DOCUMENTS,
+    "ingested": INGESTED,
+    "removed_lines": REMOVED_LINES,
     "dead_letters": DEAD_LETTERS,
     "signals": SIGNALS,
     "contamination": CONTAMINATION,

@@ -110,6 +110,10 @@ class Plan:
         return ids.fingerprint([part.mark for part in self.parts])
 
 
+def _never(recipe: Recipe) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class MapStage:
     """A stage whose tasks read and write files on their own.
@@ -122,6 +126,7 @@ class MapStage:
         literals: the recipe literals that it reads (they enter the fingerprint).
         plan: tasks, from the plan and the manifests upstream.
         run: does one task; returns its manifest (the caller commits it).
+        idle: whether a recipe has no work for it; it then has no tasks, and what it reads stands for it upstream.
     """
 
     name: str
@@ -131,6 +136,7 @@ class MapStage:
     literals: Callable[[Recipe], Any]
     plan: Callable[[Context, Plan, Lineage], list[Task]]
     run: Callable[[Context, Task, Progress], TaskManifest]
+    idle: Callable[[Recipe], bool] = _never
 
 
 @dataclass(frozen=True)
@@ -149,6 +155,7 @@ class ShuffleStage:
     plan_reduce: Callable[[Context, Plan, Lineage], list[Task]]
     map: Callable[[Context, Task, Progress], Iterator[tuple[int, bytes]]]
     reduce: Callable[[Context, Task, Iterable[bytes], Progress], TaskManifest]
+    idle: Callable[[Recipe], bool] = _never
 
 
 Stage = MapStage | ShuffleStage
@@ -172,9 +179,18 @@ class Lineage:
     def _compute(self, stage: Stage, part: int | None) -> str:
         if stage.scope == "part" and part is None:
             return ids.fingerprint(stage.name, [self.of(stage.name, number) for number in sorted(self._marks)])
-        upstream = [self.of(name, part if self._stages[name].scope == "part" else None) for name in stage.upstream]
+        read = self.upstream_of(stage)
+        upstream = [self.of(name, part if self._stages[name].scope == "part" else None) for name in read]
         own = [stage.name, stage.version, stage.literals(self._recipe), upstream]
         return ids.fingerprint(*own, self._marks[part] if part is not None else None)
+
+    def upstream_of(self, stage: Stage) -> list[str]:
+        """Return the stages that a stage waits for; what an idle one would read stands for it."""
+        names: list[str] = []
+        for name in stage.upstream:
+            upstream = self._stages[name]
+            names += self.upstream_of(upstream) if upstream.idle(self._recipe) else [name]
+        return list(dict.fromkeys(names))
 
 
 def part_tasks(stage: str) -> Callable[[Context, Plan, Lineage], list[Task]]:

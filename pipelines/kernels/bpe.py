@@ -1,4 +1,4 @@
-"""Byte-level BPE with the GPT-2 pre-tokenizer as a kernel: Arrow strings in, token ids out.
+"""Byte-level BPE as a kernel: Arrow strings in, token ids out.
 
 Ids equal those of `tokenizers`. Text is cut into pre-tokens by a state machine; a pre-token's ids are
 cached, so a repeated word costs one cache row instead of its merges. The cache only remembers what the
@@ -8,6 +8,7 @@ merges gave, so neither its size nor what was encoded before changes a result.
 from __future__ import annotations
 
 import threading
+import unicodedata
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -16,10 +17,11 @@ from numba import int64, njit, uint32, uint64
 
 from pipelines.kernels.arrow_strings import string_buffers
 from pipelines.kernels.bpe_merge import Scratch, make_scratch, merge_bytes
-from pipelines.kernels.bpe_model import PAIR_MULTIPLIER, BpeModel, Merges
-from pipelines.kernels.compile import INLINE, KERNEL
+from pipelines.kernels.bpe_model import PAIR_MULTIPLIER, BpeModel, Merges, WholeTokens, find_whole, low_bytes
+from pipelines.kernels.compile import KERNEL
 from pipelines.kernels.hashing import load_u64, mix64
-from pipelines.kernels.unicode_tables import WHITE_SPACE, decode_utf8, pretokenizer_classes
+from pipelines.kernels.pretokenizer_model import Machine
+from pipelines.kernels.pretokenizers import machine_classes, pretoken_end
 
 _EXACT_BYTES: Final = 15
 _LONGEST_CACHED: Final = 255
@@ -43,73 +45,18 @@ class Cache(NamedTuple):
 
 
 @njit(**KERNEL)
-def _white_space_end(data: np.ndarray, start: int, end: int, classes: np.ndarray) -> int:
-    r"""Return where `\s+(?!\S)|\s+` ends: before the last space of a run that something follows."""
-    last = start
-    at = start
-    while at < end:
-        point, width = decode_utf8(data, at)
-        if classes[point] != WHITE_SPACE:
-            return at if last == start else last
-        last = at
-        at += width
-    return at
-
-
-@njit(**KERNEL)
-def _pretoken_end(data: np.ndarray, start: int, end: int, classes: np.ndarray) -> int:
-    r"""Return where GPT-2's pre-token ends.
-
-    's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
-    """
-    first = data[start]
-    if first == ord("'") and start + 1 < end:
-        c1 = data[start + 1]
-        if c1 == ord("s") or c1 == ord("t") or c1 == ord("m") or c1 == ord("d"):
-            return start + 2
-        if start + 2 < end:
-            c2 = data[start + 2]
-            if (
-                (c1 == ord("r") and c2 == ord("e"))
-                or (c1 == ord("v") and c2 == ord("e"))
-                or (c1 == ord("l") and c2 == ord("l"))
-            ):
-                return start + 3
-    at = start + 1 if first == ord(" ") and start + 1 < end else start
-    point, width = decode_utf8(data, at)
-    kind = classes[point]
-    if kind == WHITE_SPACE:
-        return _white_space_end(data, start, end, classes)
-    at += width
-    while at < end:
-        point, width = decode_utf8(data, at)
-        if classes[point] != kind:
-            break
-        at += width
-    return at
-
-
-@njit(**INLINE)
-def _low_bytes(value: int, count: int) -> int:
-    """Keep the low `count` (0 to 8) bytes."""
-    if count >= 8:
-        return value
-    return value & ((uint64(1) << uint64(8 * count)) - uint64(1))
-
-
-@njit(**KERNEL)
 def _cache_key(data: np.ndarray, start: int, end: int) -> tuple[int, int]:
     """Return 128 bits: up to 15 bytes exactly, with their number on top; else 120 hashed bits under 0xFF."""
     size = end - start
     if size <= 8:
-        return _low_bytes(load_u64(data, start), size), uint64(size) << uint64(56)
+        return low_bytes(load_u64(data, start), size), uint64(size) << uint64(56)
     if size <= _EXACT_BYTES:
-        return load_u64(data, start), _low_bytes(load_u64(data, start + 8), size - 8) | (uint64(size) << uint64(56))
+        return load_u64(data, start), low_bytes(load_u64(data, start + 8), size - 8) | (uint64(size) << uint64(56))
     low = mix64(uint64(size))
     high = mix64(uint64(size) * PAIR_MULTIPLIER)
     at = start
     while at < end:
-        value = _low_bytes(load_u64(data, at), end - at)
+        value = low_bytes(load_u64(data, at), end - at)
         low = mix64(low ^ value)
         high = mix64(high + value * PAIR_MULTIPLIER)
         at += 8
@@ -172,8 +119,10 @@ def _put_cached(at: int, cache: Cache, out: np.ndarray, end: int) -> int:
 def _encode(
     data: np.ndarray,
     offsets: np.ndarray,
+    machine: Machine,
     classes: np.ndarray,
     merges: Merges,
+    whole: WholeTokens,
     cache: Cache,
     scratch: Scratch,
     out: np.ndarray,
@@ -184,7 +133,7 @@ def _encode(
     for row in range(offsets.shape[0] - 1):
         start, end = offsets[row], offsets[row + 1]
         while start < end:
-            stop = _pretoken_end(data, start, end, classes)
+            stop = pretoken_end(data, start, end, classes, machine.kind, machine.digits)
             cached = stop - start <= _LONGEST_CACHED
             low, high, at = uint64(0), uint64(0), int64(0)
             if cached:
@@ -193,7 +142,10 @@ def _encode(
             if cached and cache.row[at, 2] != 0:
                 filled = _put_cached(at, cache, out, filled)
             else:
-                count = merge_bytes(data, start, stop, merges, scratch)
+                scratch.symbol[0] = find_whole(data, start, stop, whole)
+                count = 1
+                if scratch.symbol[0] < 0:
+                    count = merge_bytes(data, start, stop, merges, scratch)
                 for i in range(count):
                     out[filled + i] = scratch.symbol[i]
                 filled += count
@@ -202,6 +154,21 @@ def _encode(
             start = stop
         out_offsets[row + 1] = filled
     return filled
+
+
+def compose(text: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Bring texts into Unicode NFC as `tokenizers` does; texts that are in it, the usual case, are not copied.
+
+    Args:
+        text: [rows] without nulls.
+    """
+    rows = text.to_pylist()
+    if all(unicodedata.is_normalized("NFC", row) for row in rows):
+        return text
+    from tokenizers import normalizers
+
+    to_nfc = normalizers.NFC().normalize_str
+    return pa.array([row if unicodedata.is_normalized("NFC", row) else to_nfc(row) for row in rows], text.type)
 
 
 class BytePairEncoder:
@@ -219,9 +186,8 @@ class BytePairEncoder:
         """
         if cache_rows < 2 or cache_rows & (cache_rows - 1):
             raise ValueError(f"BytePairEncoder: wrong cache_rows: got {cache_rows}; expected a power of 2 from 2")
-        self._merges: Merges = model.merges
-        self._id_type = model.id_type
-        self._classes = pretokenizer_classes()
+        self._model = model
+        self._classes = machine_classes(model.machine)
         pool = np.zeros(_POOL_IDS_PER_ROW * cache_rows, np.int32)
         self._cache = Cache(np.zeros((cache_rows, 4), np.uint64), pool, np.zeros(2, np.int64))
         self._turn = threading.Lock()
@@ -239,12 +205,22 @@ class BytePairEncoder:
             TypeError: Not a column of strings.
             ValueError: The column holds nulls.
         """
-        buffers = string_buffers(text)
+        model = self._model
+        buffers = string_buffers(compose(text) if model.compose else text)
         scratch = make_scratch(buffers.longest_bytes)
-        out = np.empty(int(buffers.offsets[-1]), self._id_type)  # a token has at least one byte
+        out = np.empty(int(buffers.offsets[-1]), model.id_type)  # a token has at least one byte
         offsets = np.zeros(buffers.rows + 1, np.int64)
         with self._turn:
             total = _encode(
-                buffers.data, buffers.offsets, self._classes, self._merges, self._cache, scratch, out, offsets
+                buffers.data,
+                buffers.offsets,
+                model.machine,
+                self._classes,
+                model.merges,
+                model.whole,
+                self._cache,
+                scratch,
+                out,
+                offsets,
             )
         return out[:total].copy(), offsets

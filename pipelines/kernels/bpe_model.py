@@ -1,8 +1,8 @@
 """Read a byte-level BPE `tokenizer.json` (Hugging Face `tokenizers`) into plain arrays.
 
-Byte-pair encoding: Sennrich, Haddow, Birch 2016, arXiv:1508.07909; over bytes with the GPT-2 pre-tokenizer:
-Radford et al. 2019. Whatever would change an id beyond that (a normalizer, dropout, prefixes ...) is
-refused by name, so that a caller can use `tokenizers` itself.
+Byte-pair encoding: Sennrich, Haddow, Birch 2016, arXiv:1508.07909; over bytes: Radford et al. 2019. Pre-tokenizers
+are those of `pretokenizers`. Whatever would change an id beyond that (another normalizer than NFC, dropout,
+prefixes ...) is refused by name, so that a caller can use `tokenizers` itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numba import int64, njit, uint64
+
+from pipelines.kernels.arrow_strings import PAD_BYTES
+from pipelines.kernels.compile import INLINE, KERNEL
+from pipelines.kernels.hashing import load_u64, mix64
+from pipelines.kernels.pretokenizer_model import Machine, find_machine
 
 NO_PAIR: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 """Marks an empty slot of the merge table."""
@@ -24,7 +30,6 @@ _MOST_IDS: Final = 1 << 31
 _SWITCHES: Final = (
     "dropout",
     "byte_fallback",
-    "ignore_merges",
     "continuing_subword_prefix",
     "end_of_word_suffix",
 )
@@ -50,17 +55,39 @@ class Merges(NamedTuple):
     merged: np.ndarray
 
 
+class WholeTokens(NamedTuple):
+    """Tokens that a pre-token equal to them becomes without merging (`ignore_merges`).
+
+    Attributes:
+        slot: `int32 [slots]`, open addressing by `hash_bytes`: row of `start`, or -1. One slot: no such tokens.
+        start: `int64 [tokens + 1]`, where each token starts in `data`.
+        data: `uint8 [bytes + padding]`.
+        token_id: `int32 [tokens]`.
+    """
+
+    slot: np.ndarray
+    start: np.ndarray
+    data: np.ndarray
+    token_id: np.ndarray
+
+
 @dataclass(frozen=True)
 class BpeModel:
     """A byte-level BPE.
 
     Attributes:
         merges: merge table.
+        whole: tokens that need no merges.
+        machine: pre-tokenizer.
+        compose: whether texts are brought into Unicode NFC first.
         id_type: uint16 if all ids are below 65,536, else uint32.
         token_bytes: bytes of every token id; empty for ids without a token.
     """
 
     merges: Merges
+    whole: WholeTokens
+    machine: Machine
+    compose: bool
     id_type: type[np.uint16] | type[np.uint32]
     token_bytes: tuple[bytes, ...]
 
@@ -106,8 +133,8 @@ def load_bpe(tokenizer_json: str) -> BpeModel:
         UnsupportedTokenizer: The kernel would not give this tokenizer's ids.
     """
     body = json.loads(tokenizer_json)
-    _check(body)
-    vocab = body["model"]["vocab"]
+    machine = _check(body)
+    vocab = plain_vocab(body)
     missing = [byte for byte, character in enumerate(byte_alphabet()) if character not in vocab]
     if missing:
         raise UnsupportedTokenizer(f"vocabulary without the bytes {missing[:8]}")
@@ -116,26 +143,50 @@ def load_bpe(tokenizer_json: str) -> BpeModel:
         raise UnsupportedTokenizer(f"{len(tokens)} token ids")
     byte_id = np.array([vocab[character] for character in byte_alphabet()], np.int32)
     merges = Merges(byte_id, *_merge_table(body["model"]["merges"], vocab))
-    for array in merges:
+    whole = _whole_tokens(vocab if body["model"].get("ignore_merges") else {})
+    for array in (*merges, *whole):
         array.flags.writeable = False
-    return BpeModel(merges, np.uint16 if len(tokens) <= 1 << 16 else np.uint32, tokens)
+    compose = _normalizers(body) == ["NFC"]
+    return BpeModel(merges, whole, machine, compose, np.uint16 if len(tokens) <= 1 << 16 else np.uint32, tokens)
 
 
-def _check(body: dict[str, Any]) -> None:
-    """Raise for everything that the kernel does not do."""
+def plain_vocab(body: dict[str, Any]) -> dict[str, int]:
+    """Return the vocabulary of a parsed `tokenizer.json` without added tokens that no merge makes.
+
+    With `ignore_merges`, text that reads like such a token would become it.
+    """
+    model = body["model"]
+    merges = (merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"])
+    added = {token["content"] for token in body.get("added_tokens", [])} - {"".join(merge) for merge in merges}
+    return {token: number for token, number in model["vocab"].items() if token not in added or len(token) == 1}
+
+
+def _normalizers(body: dict[str, Any]) -> list[str]:
+    """Return the types of all normalizers, in their order."""
+    normalizer = body.get("normalizer")
+    if not normalizer:
+        return []
+    if normalizer["type"] == "Sequence":
+        return [step["type"] for step in normalizer["normalizers"]]
+    return [normalizer["type"]]
+
+
+def _check(body: dict[str, Any]) -> Machine:
+    """Return the pre-tokenizer; raise for everything that the kernel does not do."""
     model = body["model"]
     if model.get("type", "BPE") != "BPE" or not isinstance(model.get("merges"), list):
         raise UnsupportedTokenizer(f"model {model.get('type')}")
     for switch in _SWITCHES:
         if model.get(switch):
             raise UnsupportedTokenizer(f"model.{switch} = {model[switch]!r}")
-    if body.get("normalizer"):
-        raise UnsupportedTokenizer(f"normalizer {body['normalizer'].get('type')}")
-    before = body.get("pre_tokenizer") or {}
-    if before.get("type") != "ByteLevel" or not before.get("use_regex", True) or before.get("add_prefix_space", True):
-        raise UnsupportedTokenizer(f"pre-tokenizer {before}")
+    if _normalizers(body) not in ([], ["NFC"]):
+        raise UnsupportedTokenizer(f"normalizer {' + '.join(_normalizers(body))}")
+    machine = find_machine(body.get("pre_tokenizer"))
+    if machine is None:
+        raise UnsupportedTokenizer(f"pre-tokenizer {body.get('pre_tokenizer')}")
     if not is_byte_level(body):
         raise UnsupportedTokenizer(f"decoder {body.get('decoder')}")
+    return machine
 
 
 def is_byte_level(body: dict[str, Any]) -> bool:
@@ -160,3 +211,66 @@ def _merge_table(merges: list[Any], vocab: dict[str, int]) -> tuple[np.ndarray, 
             at = (at + 1) & (slots - 1)
         pair[at], rank_of[at], merged[at] = key, rank, number
     return pair, rank_of, merged
+
+
+@njit(**INLINE)
+def low_bytes(value: int, count: int) -> int:
+    """Keep the low `count` (0 to 8) bytes."""
+    if count >= 8:
+        return value
+    return value & ((uint64(1) << uint64(8 * count)) - uint64(1))
+
+
+@njit(**KERNEL)
+def _hash_bytes(data: np.ndarray, start: int, end: int) -> int:
+    value = mix64(uint64(end - start))
+    at = start
+    while at < end:
+        value = mix64(value ^ low_bytes(load_u64(data, at), end - at))
+        at += 8
+    return value
+
+
+@njit(**KERNEL)
+def _fill_slots(whole: WholeTokens) -> None:
+    mask = whole.slot.shape[0] - 1
+    for row in range(whole.token_id.shape[0]):
+        at = int64(_hash_bytes(whole.data, whole.start[row], whole.start[row + 1])) & mask
+        while whole.slot[at] >= 0:
+            at = (at + 1) & mask
+        whole.slot[at] = row
+
+
+@njit(**KERNEL)
+def find_whole(data: np.ndarray, start: int, end: int, whole: WholeTokens) -> int:
+    """Return the id of the token whose bytes are exactly `data[start:end]`, or -1."""
+    mask = whole.slot.shape[0] - 1
+    if mask == 0:
+        return -1
+    at = int64(_hash_bytes(data, start, end)) & mask
+    while whole.slot[at] >= 0:
+        row = whole.slot[at]
+        first = whole.start[row]
+        size = whole.start[row + 1] - first
+        same = 0
+        if size == end - start:
+            while same < size and whole.data[first + same] == data[start + same]:
+                same += 1
+            if same == size:
+                return whole.token_id[row]
+        at = (at + 1) & mask
+    return -1
+
+
+def _whole_tokens(vocab: dict[str, int]) -> WholeTokens:
+    """Build the table of tokens that need no merges; tokens outside of the byte alphabet are never met."""
+    byte_of = _byte_of()
+    spelled = {token: number for token, number in vocab.items() if token and all(c in byte_of for c in token)}
+    texts = [token_to_bytes(token) for token in spelled]
+    start = np.zeros(len(texts) + 1, np.int64)
+    np.cumsum([len(text) for text in texts], out=start[1:])
+    data = np.frombuffer(b"".join(texts) + bytes(PAD_BYTES), np.uint8).copy()
+    slots = 1 << (4 * len(texts)).bit_length() if texts else 1
+    whole = WholeTokens(np.full(slots, -1, np.int32), start, data, np.fromiter(spelled.values(), np.int32, len(texts)))
+    _fill_slots(whole)
+    return whole

@@ -35,7 +35,7 @@ def _predict(
     probability: np.ndarray,
 ) -> None:
     """Identify every text; label -1 where nothing is known."""
-    dim, word_ngrams = words[0].shape[1], words[8]
+    dim, word_ngrams = words[0].shape[1], words[9]
     hidden = np.zeros(dim, np.float32)
     of_word = (np.zeros(dim, np.float32), np.empty(longest + 2, np.uint8))
     hashes = np.empty(longest // 2 + 3 if word_ngrams > 1 else 1, np.int64)

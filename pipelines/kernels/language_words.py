@@ -28,6 +28,7 @@ def word_arrays(model: FastTextModel) -> tuple:
     return (
         model.rows,
         model.bucket_row,
+        np.packbits(model.bucket_row >= 0, bitorder="little"),
         model.word_slot,
         model.word_offset,
         model.word_bytes,
@@ -86,10 +87,12 @@ def _find_word(
 
 
 @njit(**KERNEL)
-def _add_ngrams(
-    framed: np.ndarray, size: int, rows: np.ndarray, bucket_row: np.ndarray, min_n: int, max_n: int, vector: np.ndarray
-) -> int:
-    """Add the vectors of all character n-grams of `<word>`; return how many rows were added."""
+def _add_ngrams(framed: np.ndarray, size: int, arrays: tuple, vector: np.ndarray) -> int:
+    """Add the vectors of all character n-grams of `<word>`; return how many rows were added.
+
+    Most buckets of a pruned model are empty: one bit each says so from the near cache, before 8 MB of row numbers.
+    """
+    rows, bucket_row, has_row, _, _, _, _, min_n, max_n, _, _, _ = arrays
     count = 0
     buckets = np.uint32(bucket_row.shape[0])
     for i in range(size):
@@ -105,8 +108,9 @@ def _add_ngrams(
                 value = fnv_step(value, framed[j])
                 j += 1
             if n >= min_n and not (n == 1 and (i == 0 or j == size)):
-                row = bucket_row[value % buckets]
-                if row >= 0:
+                bucket = value % buckets
+                if has_row[bucket >> np.uint32(3)] >> (bucket & np.uint32(7)) & 1:
+                    row = bucket_row[bucket]
                     for k in range(vector.shape[0]):
                         vector[k] += rows[row, k]
                     count += 1
@@ -130,7 +134,7 @@ def _is_label(data: np.ndarray, start: int, end: int, number: int, n_words: int)
 @njit(**KERNEL)
 def _add_rows(data: np.ndarray, start: int, end: int, arrays: tuple, framed: np.ndarray, vector: np.ndarray) -> int:
     """Add the rows of one word; return their number, or -1 for a label."""
-    rows, bucket_row, word_slot, word_offset, word_bytes, n_words, min_n, max_n, _, _, _ = arrays
+    rows, _, _, word_slot, word_offset, word_bytes, n_words, _, max_n, _, _, _ = arrays
     number = _find_word(data, start, end, word_slot, word_offset, word_bytes)
     if _is_label(data, start, end, number, n_words):
         return -1
@@ -146,7 +150,7 @@ def _add_rows(data: np.ndarray, start: int, end: int, arrays: tuple, framed: np.
     for i in range(size):
         framed[i + 1] = data[start + i]
     framed[size + 1] = uint8(62)  # >
-    return count + _add_ngrams(framed, size + 2, rows, bucket_row, min_n, max_n, vector)
+    return count + _add_ngrams(framed, size + 2, arrays, vector)
 
 
 @njit(**INLINE)
@@ -175,36 +179,29 @@ def _word_key(data: np.ndarray, start: int, size: int) -> tuple[int, int]:
     return mix64(low ^ value), mix64(high + value) | (uint64(0xFF) << uint64(56))
 
 
+@njit(**INLINE)
+def _cached_row(low: int, high: int, keys: np.ndarray, counts: np.ndarray) -> int:
+    """Return the row of a word in the cache, or the empty row where it would go."""
+    mask = counts.shape[0] - 1
+    at = np.int64(mix64(low ^ (high * uint64(0x9E3779B97F4A7C15))) & uint64(mask))
+    while counts[at] != 0 and (keys[at, 0] != low or keys[at, 1] != high):
+        at = (at + 1) & mask
+    return at
+
+
 @njit(**KERNEL)
-def _add_word(
-    data: np.ndarray, start: int, end: int, arrays: tuple, cache: tuple, scratch: tuple, hidden: np.ndarray
+def _add_new_word(
+    data: np.ndarray, start: int, end: int, at: int, key: tuple, arrays: tuple, cache: tuple, scratch: tuple
 ) -> int:
-    """Add one word to the hidden vector, through the cache; return the number of rows, or -1 for a label."""
+    """Sum the rows of a word in `scratch` and, at a row of the cache (or -1), there; return their number, or -1."""
     keys, counts, vectors, used = cache
     vector, framed = scratch
-    size = end - start
-    at = -1
-    low, high = uint64(0), uint64(0)
-    if size <= _LONGEST_CACHED:
-        low, high = _word_key(data, start, size)
-        mask = counts.shape[0] - 1
-        at = np.int64(mix64(low ^ (high * uint64(0x9E3779B97F4A7C15))) & uint64(mask))
-        while counts[at] != 0:
-            if keys[at, 0] == low and keys[at, 1] == high:
-                for k in range(hidden.shape[0]):
-                    hidden[k] += vectors[at, k]
-                return counts[at] - 2
-            at = (at + 1) & mask
     vector[:] = 0
     count = _add_rows(data, start, end, arrays, framed, vector)
-    for k in range(hidden.shape[0]):
-        hidden[k] += vector[k]
     if at >= 0 and 2 * used[0] < counts.shape[0]:
-        keys[at, 0] = low
-        keys[at, 1] = high
+        keys[at, 0], keys[at, 1] = key
         counts[at] = count + 2
-        for k in range(hidden.shape[0]):
-            vectors[at, k] = vector[k]
+        vectors[at] = vector
         used[0] += 1
     return count
 
@@ -212,7 +209,7 @@ def _add_word(
 @njit(**KERNEL)
 def _add_word_ngrams(hashes: np.ndarray, size: int, arrays: tuple, hidden: np.ndarray) -> int:
     """Add the rows of all n-grams of two or more words; return their number."""
-    rows, bucket_row, longest = arrays[0], arrays[1], arrays[8]
+    rows, bucket_row, longest = arrays[0], arrays[1], arrays[9]
     count = 0
     for i in range(size):
         value = uint64(hashes[i])
@@ -224,6 +221,82 @@ def _add_word_ngrams(hashes: np.ndarray, size: int, arrays: tuple, hidden: np.nd
                     hidden[k] += rows[row, k]
                 count += 1
     return count
+
+
+@njit(**INLINE)
+def _next_word(data: np.ndarray, at: int, end: int) -> tuple[int, int]:
+    """Return (first byte, byte after the last) of the next word; both are `end` if there is none."""
+    while at < end and is_separator(data[at]):
+        at += 1
+    first = at
+    while at < end and not is_separator(data[at]):
+        at += 1
+    return first, at
+
+
+@njit(**KERNEL)
+def _add_cached_words(
+    data: np.ndarray,
+    start: int,
+    end: int,
+    arrays: tuple,
+    cache: tuple,
+    scratch: tuple,
+    hashes: np.ndarray,
+    hidden: np.ndarray,
+) -> tuple[int, int]:
+    """Add the rows of all words, through the cache; return how many rows and words there are.
+
+    The hit is written out in the loop: a call with this many arrays costs more than the hit itself.
+    """
+    longest = arrays[9]
+    keys, counts, vectors, _ = cache
+    known, words = 0, 0
+    first, at = _next_word(data, start, end)
+    while first < end:
+        row, low, high = -1, uint64(0), uint64(0)
+        if at - first <= _LONGEST_CACHED:
+            low, high = _word_key(data, first, at - first)
+            row = _cached_row(low, high, keys, counts)
+        if row >= 0 and counts[row] != 0:
+            count = counts[row] - 2
+            for k in range(hidden.shape[0]):
+                hidden[k] += vectors[row, k]
+        else:
+            count = _add_new_word(data, first, at, row, (low, high), arrays, cache, scratch)
+            for k in range(hidden.shape[0]):
+                hidden[k] += scratch[0][k]
+        if count >= 0:
+            known += count
+            if longest > 1:
+                hashes[words] = int32(fnv_hash(data, first, at))
+            words += 1
+        first, at = _next_word(data, at, end)
+    return known, words
+
+
+@njit(**KERNEL)
+def _add_words(
+    data: np.ndarray,
+    start: int,
+    end: int,
+    arrays: tuple,
+    framed: np.ndarray,
+    hashes: np.ndarray,
+    hidden: np.ndarray,
+) -> tuple[int, int]:
+    """Do what `_add_cached_words` does row by row, in fastText's own order."""
+    known, words = 0, 0
+    first, at = _next_word(data, start, end)
+    while first < end:
+        count = _add_rows(data, first, at, arrays, framed, hidden)
+        if count >= 0:
+            known += count
+            if arrays[9] > 1:
+                hashes[words] = int32(fnv_hash(data, first, at))
+            words += 1
+        first, at = _next_word(data, at, end)
+    return known, words
 
 
 @njit(**KERNEL)
@@ -249,34 +322,18 @@ def text_vector(
         hashes: [words + 1] int64, used only for n-grams of words.
         hidden: [dim] float32, the result.
     """
-    rows, longest, end_row, cached = arrays[0], arrays[8], arrays[9], arrays[10]
+    rows, longest, end_row, cached = arrays[0], arrays[9], arrays[10], arrays[11]
     hidden[:] = 0
-    known, words, at = 0, 0, start
-    while at < end:
-        if is_separator(data[at]):
-            at += 1
-            continue
-        first = at
-        while at < end and not is_separator(data[at]):
-            at += 1
-        if cached:
-            count = _add_word(data, first, at, arrays, cache, scratch, hidden)
-        else:
-            count = _add_rows(data, first, at, arrays, scratch[1], hidden)
-        if count >= 0:
-            known += count
-            if longest > 1:
-                hashes[words] = int32(fnv_hash(data, first, at))
-                words += 1
+    if cached:
+        known, words = _add_cached_words(data, start, end, arrays, cache, scratch, hashes, hidden)
+    else:
+        known, words = _add_words(data, start, end, arrays, scratch[1], hashes, hidden)
     total = known
     if end_row >= 0:  # fastText ends every line with </s>
-        for k in range(hidden.shape[0]):
-            hidden[k] += rows[end_row, k]
+        hidden += rows[end_row]
         total += 1
     if longest > 1:
         hashes[words] = int32(fnv_hash(_END_OF_SENTENCE, 0, 4))
         total += _add_word_ngrams(hashes, words + 1, arrays, hidden)
-    factor = np.float32(1.0 / max(total, 1))
-    for k in range(hidden.shape[0]):
-        hidden[k] *= factor
+    hidden *= np.float32(1.0 / max(total, 1))
     return known

@@ -68,6 +68,11 @@ makes words of them; nor is Hangul, which has spaces."""
 
 LETTER, NUMBER, WHITE_SPACE = 1, 2, 3
 """Classes of the pre-tokenizer: `\\p{L}`, `\\p{N}`, `\\s`; 0 is everything else."""
+COMBINING, PUNCTUATION, SYMBOL = 4, 5, 6
+"""Classes that DeepSeek's pre-tokenizer tells apart besides: `\\p{M}`, `\\p{P}`, `\\p{S}`."""
+CJK: Final = 16
+"""Bit beside these classes: in one of the ranges that DeepSeek's pre-tokenizer splits off."""
+_CJK_RANGES: Final = ((0x4E00, 0x9FA5), (0x3040, 0x30FF))
 
 CONTEXT_LOWER: Final = (0x130, 0x3A3)
 """What only `str.lower` can lower-case: İ becomes two code points; Σ is ς at the end of a word, else σ."""
@@ -225,31 +230,50 @@ def class_bits(punctuation: str = "", terminators: str = "") -> np.ndarray:
 
 
 @functools.cache
-def pretokenizer_classes() -> np.ndarray:
-    """Return LETTER, NUMBER, WHITE_SPACE or 0 of every code point, as the regex engine of `tokenizers` has them.
+def pretokenizer_categories() -> np.ndarray:
+    r"""Return the class and the bit CJK of every code point, as the regex engine of `tokenizers` has them.
 
     Planes 4 to 13 (unassigned) and 15, 16 (private use) are not asked about; that saves 3/4 of the time.
 
     Returns:
-        `uint8 [TABLE_SIZE]`, read-only.
+        `uint8 [TABLE_SIZE]`, read-only: LETTER, NUMBER, WHITE_SPACE, COMBINING, PUNCTUATION, SYMBOL or 0, and CJK.
     """
     from tokenizers import Regex, pre_tokenizers
 
     def runs(pattern: str, text: str) -> list[tuple[str, tuple[int, int]]]:
         return pre_tokenizers.Split(Regex(pattern), "removed", invert=True).pre_tokenize_str(text)
 
+    patterns = {
+        r"\p{L}": LETTER,
+        r"\p{N}": NUMBER,
+        r"\s": WHITE_SPACE,
+        r"\p{M}": COMBINING,
+        r"\p{P}": PUNCTUATION,
+        r"\p{S}": SYMBOL,
+    }
     asked = [
         *range(0xD800),
         *range(0xE000, 0x40000),
         *range(0xE0000, 0xF0000),
     ]  # surrogates are no characters
     points = np.array(asked)
-    matched = runs(r"\p{L}+|\p{N}+|\s+", "".join(map(chr, asked)))
+    matched = runs("+|".join(patterns) + "+", "".join(map(chr, asked)))
     first_characters = "".join(run[0] for run, _ in matched)
     table = np.zeros(TABLE_SIZE, np.uint8)
-    for pattern, value in ((r"\p{L}", LETTER), (r"\p{N}", NUMBER), (r"\s", WHITE_SPACE)):
+    for pattern, value in patterns.items():
         for _, (index, _) in runs(pattern, first_characters):
             start, end = matched[index][1]
             table[points[start:end]] = value
+    for first, last in _CJK_RANGES:
+        table[first : last + 1] |= CJK
+    table.flags.writeable = False
+    return table
+
+
+@functools.cache
+def pretokenizer_classes() -> np.ndarray:
+    """Return LETTER, NUMBER, WHITE_SPACE or 0 of every code point, `uint8 [TABLE_SIZE]`, read-only."""
+    kinds = pretokenizer_categories() & np.uint8(CJK - 1)
+    table = np.where(kinds <= WHITE_SPACE, kinds, np.uint8(0))
     table.flags.writeable = False
     return table

@@ -15,6 +15,7 @@ from pipelines.kernels.quality import quality_statistics
 from pipelines.kernels.quality_c4 import C4_DATATROVE, C4_TFDS, C4Variant, c4_statistics
 from pipelines.kernels.quality_dolma import dolma_statistics
 from pipelines.ops.bad_words import count_bad_words
+from pipelines.ops.language import paragraph_languages
 from pipelines.ops.quality_models import classifier_probability, perplexity_columns
 from pipelines.ops.script_words import script_statistics
 from pipelines.ops.urls import classify_url, count_url_words, load_url_list, load_url_words
@@ -100,10 +101,11 @@ class SignalInput:
 
     Attributes:
         text: [rows] cleaned texts, without nulls.
-        lang: [rows] most likely language.
+        lang: [rows] tag of the most likely language.
         lang_score: [rows] its probability.
         recipe: the recipe, for groups that have settings.
         url: [rows] addresses, may hold nulls; None where they are not known.
+        lang_label: [rows] labels of the model; None where they are the tags.
     """
 
     text: pa.Array
@@ -111,12 +113,19 @@ class SignalInput:
     lang_score: pa.Array
     recipe: Recipe
     url: pa.Array | None = None
+    lang_label: pa.Array | None = None
 
 
 def base_group(given: SignalInput) -> dict[str, pa.Array]:
     """Return language and the Gopher and FineWeb signals."""
     quality = dict(zip(QUALITY_SIGNALS, quality_signals(given.text), strict=True))
-    return {"lang": given.lang, "lang_score": given.lang_score, **quality}
+    label = given.lang if given.lang_label is None else given.lang_label
+    return {"lang": given.lang, "lang_label": label, "lang_score": given.lang_score, **quality}
+
+
+def language_group(given: SignalInput) -> dict[str, pa.Array]:
+    """Return in which languages the paragraphs are."""
+    return paragraph_languages(given.text, given.recipe.language)
 
 
 def lists_group(given: SignalInput) -> dict[str, pa.Array]:
@@ -197,6 +206,7 @@ def classifier_group(given: SignalInput, group: str) -> dict[str, pa.Array]:
 GROUP_FUNCTIONS: dict[str, Callable[[SignalInput], dict[str, pa.Array]]] = {
     BASE_GROUP: base_group,
     "lists": lists_group,
+    "language": language_group,
     "gopher_dolma": dolma_group,
     "c4_tfds": c4_tfds_group,
     "c4_datatrove": c4_datatrove_group,

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.kernels.bpe import BytePairEncoder
-from pipelines.kernels.bpe_model import UnsupportedTokenizer, is_byte_level, load_bpe, token_bytes
+from pipelines.kernels.bpe_model import UnsupportedTokenizer, is_byte_level, load_bpe, plain_vocab, token_bytes
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -56,6 +56,8 @@ class LibraryEncoder:
         """Load a tokenizer without its added tokens, which are thus never found in a text."""
         body = json.loads(tokenizer_json)
         added = [token["id"] for token in body.get("added_tokens", [])]
+        if "merges" in body["model"]:
+            body["model"]["vocab"] = plain_vocab(body)
         self._tokenizer = _library_tokenizer({**body, "added_tokens": []})
         ids = 1 + max([*self._tokenizer.get_vocab(with_added_tokens=True).values(), *added])
         self._id_type = np.uint16 if ids <= 1 << 16 else np.uint32

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from pipelines.contracts.recipe import Csv, Fields, Limits, Source, Units
+from pipelines.contracts.recipe import Limits, Source
+from pipelines.contracts.recipe_sources import Csv, Fields, Units
 from pipelines.readers.compression import Inflation
 
 RAW_BYTES = 1 << 16  # of a bad record that are kept

@@ -13,6 +13,8 @@ from pipelines.stages import (
     item_counts,
     item_hits,
     items,
+    line_counts,
+    lines,
     match,
     measure,
     resolve,
@@ -25,6 +27,8 @@ STAGES: dict[str, Stage] = {
     module.STAGE.name: module.STAGE
     for module in (
         ingest,
+        line_counts,
+        lines,
         index,
         items,
         item_hits,

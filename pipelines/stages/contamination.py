@@ -10,7 +10,7 @@ from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress, Task, part_file
 from pipelines.ops.decontamination import contaminated_rows, contamination_of
 from pipelines.stages.item_counts import COUNTS_FILE
-from pipelines.stages.items import ITEMS_FILE, NGRAMS_FILE
+from pipelines.stages.items import ITEMS_FILE, NGRAMS_FILE, is_idle
 
 REASON = "contaminated"
 
@@ -75,4 +75,5 @@ STAGE = MapStage(
     literals=_literals,
     plan=plan_tasks,
     run=run,
+    idle=is_idle,
 )

@@ -14,6 +14,7 @@ from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleS
 from pipelines.ops.rules import evaluate_rules, recipe_rules
 from pipelines.ops.splits import heldout_fractions, is_heldout
 from pipelines.stages import contamination, resolve
+from pipelines.stages.lines import documents_stage
 from pipelines.stages.payloads import split_by_partition, unpack
 
 DUPLICATE_REASONS = {"exact": "exact_duplicate", "near": "near_duplicate"}
@@ -29,7 +30,7 @@ def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
 
 def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     """Make one reduce task per part."""
-    ingested = manifest.read_stage(context.workspace, "ingest").counts
+    ingested = manifest.read_stage(context.workspace, documents_stage(context.recipe)).counts
     sizes = {s.name: ingested.get(f"source/{s.name}/text_bytes", 0) for s in context.recipe.sources}
     shares = heldout_fractions(sizes, context.recipe.split)
     mark = lineage.of("decide")

@@ -67,7 +67,7 @@ def _literals(recipe: Recipe) -> object:
 STAGE = ShuffleStage(
     name="index",
     version=1,
-    upstream=("ingest",),
+    upstream=("lines",),
     scope="whole",
     literals=_literals,
     plan_map=plan_map,

@@ -64,6 +64,11 @@ class _Rows:
         self.rows, self.bytes = [], 0
 
 
+def documents_file(recipe: Recipe, part: int) -> str:
+    """Return where the documents of a part go: to `ingested/` if the stage `lines` makes those of `documents/`."""
+    return part_file("documents" if recipe.lines is None else "ingested", part)
+
+
 def _literals(recipe: Recipe) -> object:
     return {
         "sample": recipe.sample,
@@ -74,6 +79,7 @@ def _literals(recipe: Recipe) -> object:
         "max_inflation": recipe.limits.max_inflation,
         "keep_dead_letter_bytes": recipe.limits.keep_dead_letter_bytes,
         **_pii_literals(recipe),
+        **({} if recipe.lines is None else {"table": "ingested"}),
     }
 
 
@@ -282,7 +288,7 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
         StageError: if records or bytes are not accounted for.
     """
     part = task.payload["part"]
-    paths = [part_file(table, part) for table in ("documents", "dead_letters")]
+    paths = [documents_file(context.recipe, part), part_file("dead_letters", part)]
     with (
         tables.TableWriter(context.workspace, paths[0], schemas.DOCUMENTS) as documents,
         tables.TableWriter(context.workspace, paths[1], schemas.DEAD_LETTERS) as dead,

@@ -10,6 +10,7 @@ from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress, Task, part_file
 from pipelines.ops.decontamination import count_hits, sum_counts
+from pipelines.stages.items import is_idle
 
 COUNTS_FILE = "item_counts/counts.parquet"
 
@@ -44,4 +45,5 @@ STAGE = MapStage(
     literals=_literals,
     plan=plan_tasks,
     run=run,
+    idle=is_idle,
 )

@@ -10,7 +10,7 @@ from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress, Task, part_file, part_tasks
 from pipelines.kernels.ngrams import NgramIndex
 from pipelines.ops.decontamination import find_item_hits, search_index
-from pipelines.stages.items import NGRAMS_FILE
+from pipelines.stages.items import NGRAMS_FILE, is_idle
 
 
 @functools.lru_cache(maxsize=1)
@@ -50,9 +50,10 @@ def _literals(recipe: Recipe) -> object:
 STAGE = MapStage(
     name="item_hits",
     version=1,
-    upstream=("ingest", "items"),
+    upstream=("lines", "items"),
     scope="part",
     literals=_literals,
     plan=plan_tasks,
     run=run,
+    idle=is_idle,
 )

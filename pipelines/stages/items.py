@@ -12,7 +12,6 @@ from pipelines.ops.eval_items import read_items
 
 ITEMS_FILE = "items/items.parquet"
 NGRAMS_FILE = "items/ngrams.parquet"
-_STAGES_OF_ITEMS = ("items", "item_hits", "item_counts", "contamination")
 
 
 def literals(recipe: Recipe) -> object:
@@ -24,9 +23,9 @@ def literals(recipe: Recipe) -> object:
     return [items, recipe.decontaminate.lengths] if items else None
 
 
-def is_idle(stage: str, recipe: Recipe) -> bool:
-    """Say whether a stage has no task at all, because the recipe names no items."""
-    return stage in _STAGES_OF_ITEMS and not recipe.decontaminate.items
+def is_idle(recipe: Recipe) -> bool:
+    """Say whether the stages of items have no task at all, because the recipe names no items."""
+    return not recipe.decontaminate.items
 
 
 def plan_tasks(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
@@ -55,4 +54,13 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
     return TaskManifest("items", task.key, task.fingerprint, outputs, counts)
 
 
-STAGE = MapStage(name="items", version=1, upstream=(), scope="whole", literals=literals, plan=plan_tasks, run=run)
+STAGE = MapStage(
+    name="items",
+    version=1,
+    upstream=(),
+    scope="whole",
+    literals=literals,
+    plan=plan_tasks,
+    run=run,
+    idle=is_idle,
+)

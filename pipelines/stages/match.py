@@ -133,7 +133,7 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
 STAGE = ShuffleStage(
     name="match",
     version=1,
-    upstream=("ingest", "measure"),
+    upstream=("lines", "measure"),
     scope="whole",
     literals=literals,
     plan_map=plan_map,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pyarrow as pa
 
@@ -11,8 +9,8 @@ from pipelines.contracts import schemas, tables
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Near, Recipe
 from pipelines.contracts.tasks import Context, MapStage, Progress, Task, part_file, part_tasks
-from pipelines.kernels.language import LanguageIdentifier
 from pipelines.kernels.minhash import MinHashParams, minhash_signatures
+from pipelines.ops.language import identify
 from pipelines.ops.list_files import list_mark
 from pipelines.ops.quality_models import model_marks
 from pipelines.ops.rules import signal_groups
@@ -27,18 +25,15 @@ def minhash_params(near: Near) -> MinHashParams:
 def _literals(recipe: Recipe) -> object:
     near = recipe.dedup.near
     groups = signal_groups(recipe)
-    own: list[object] = [None if near is None else [near.num_perm, near.ngram, near.seed, near.unit], groups]
+    language = recipe.language.model_dump(mode="json")
+    if recipe.language.model is not None:
+        language["model"] = list_mark(recipe.language.model)
+    own: list[object] = [None if near is None else [near.num_perm, near.ngram, near.seed, near.unit], groups, language]
     if "lists" in groups:
         own.append(recipe.lists.moved(list_mark).model_dump(mode="json"))
     if marks := model_marks(recipe):
         own.append(marks)
     return own
-
-
-@functools.cache
-def _language_identifier() -> LanguageIdentifier:
-    """Load the language model once per worker process; its word cache lives as long."""
-    return LanguageIdentifier.load()
 
 
 def measure_signals(part: int, first_row: int, text: pa.Array, recipe: Recipe, url: pa.Array | None = None) -> pa.Table:
@@ -54,8 +49,8 @@ def measure_signals(part: int, first_row: int, text: pa.Array, recipe: Recipe, u
     Returns:
         [rows] table of `signals`.
     """
-    lang, score = _language_identifier().predict(text)
-    given = SignalInput(text, lang.cast(pa.string()), pa.array(score, pa.float32()), recipe, url)
+    found = identify(text, recipe.language)
+    given = SignalInput(text, found.lang, found.score, recipe, url, found.label)
     groups = signal_groups(recipe)
     columns = [*_positions(part, first_row, len(text)), *measure_groups(given, groups)]
     return pa.table(columns, schema=schemas.signals(groups))
@@ -101,8 +96,8 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
 
 STAGE = MapStage(
     name="measure",
-    version=3,
-    upstream=("ingest",),
+    version=4,
+    upstream=("lines",),
     scope="part",
     literals=_literals,
     plan=part_tasks("measure"),

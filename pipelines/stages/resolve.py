@@ -25,6 +25,7 @@ from pipelines.kernels.minhash import shingle_hashes
 from pipelines.ops.rules import evaluate_rules, recipe_rules
 from pipelines.ops.splits import heldout_fractions, is_heldout
 from pipelines.stages import contamination, match
+from pipelines.stages.lines import documents_stage
 from pipelines.stages.measure import minhash_params
 from pipelines.stages.payloads import split_by_partition, unpack
 
@@ -72,7 +73,7 @@ def literals(recipe: Recipe) -> object:
 def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     """Make one map task per part that has members."""
     members = {output.path for output in manifest.read_stage(context.workspace, "components").outputs}
-    ingested = manifest.read_stage(context.workspace, "ingest").counts
+    ingested = manifest.read_stage(context.workspace, documents_stage(context.recipe)).counts
     payload = {
         "partitions": match.partitions(context.recipe, plan),
         "shares": heldout_fractions(_source_bytes(ingested, context.recipe), context.recipe.split),

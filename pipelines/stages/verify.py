@@ -1,7 +1,7 @@
 """verify: recompute what the outputs claim, from the outputs themselves.
 
 Per part: records and bytes are all accounted for, texts hash to their content_hash, decisions cover every
-document. Per shard: token ids decode to exactly the cleaned text of exactly the right documents. Per
+document. With `lines`: what was cut, and who keeps it. Per shard: token ids decode to exactly the cleaned text of exactly the right documents. Per
 leader: every removed duplicate has a kept leader at exact Jaccard similarity >= the threshold. Per stage:
 every file still has the hash that its manifest states.
 """
@@ -22,27 +22,46 @@ from pipelines.contracts.shards import read_shard, shard_path
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.kernels.minhash import shingle_hashes
 from pipelines.ops.tokenize_text import load_decoder
-from pipelines.stages import match, tokenize
-from pipelines.stages.items import is_idle
+from pipelines.stages import (
+    card,
+    components,
+    contamination,
+    decide,
+    index,
+    ingest,
+    item_counts,
+    item_hits,
+    items,
+    line_counts,
+    lines,
+    match,
+    measure,
+    resolve,
+    tokenize,
+    tokenizer,
+    verify_lines,
+)
 from pipelines.stages.measure import minhash_params
 from pipelines.stages.payloads import split_by_partition, unpack
 from pipelines.stages.tokenizer import end_of_text_id
 
 _CHECKED_STAGES = (
-    "ingest",
-    "index",
-    "items",
-    "item_hits",
-    "item_counts",
-    "contamination",
-    "measure",
-    "match",
-    "components",
-    "resolve",
-    "decide",
-    "tokenizer",
-    "tokenize",
-    "card",
+    ingest.STAGE,
+    line_counts.STAGE,
+    lines.STAGE,
+    index.STAGE,
+    items.STAGE,
+    item_hits.STAGE,
+    item_counts.STAGE,
+    contamination.STAGE,
+    measure.STAGE,
+    match.STAGE,
+    components.STAGE,
+    resolve.STAGE,
+    decide.STAGE,
+    tokenizer.STAGE,
+    tokenize.STAGE,
+    card.STAGE,
 )
 _TOKEN_CLAIM = pa.schema([("doc_id", pa.string()), ("content_hash", pa.string()), ("n_bytes", pa.int64())])
 _DUPLICATE_CLAIM = pa.schema(
@@ -68,18 +87,20 @@ def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
 
 
 def _layout(context: Context, plan: Plan) -> dict[str, int]:
-    """Return where the partitions of shards end and how many partitions of leaders follow."""
+    """Return where the partitions of shards end, and how many of leaders and then of lines follow."""
     shards = sum(group.count for group in tokenize.planned_groups(context))
-    return {"shards": shards, "leaders": match.partitions(context.recipe, plan)}
+    count = match.partitions(context.recipe, plan)
+    return {"shards": shards, "leaders": count, "lines": 0 if lines.STAGE.idle(context.recipe) else count}
 
 
 def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
-    """Make one reduce task per shard, per partition of leaders and per stage."""
+    """Make one reduce task per shard, per partition of leaders, per partition of lines and per stage."""
     mark, layout = lineage.of("verify"), _layout(context, plan)
     shards = [{"kind": "shard", **task.payload} for task in tokenize.plan_reduce(context, plan, lineage)]
     leaders = [{"kind": "leaders"} for _ in range(layout["leaders"])]
-    files = [{"kind": "files", "stage": name} for name in _CHECKED_STAGES if not is_idle(name, context.recipe)]
-    payloads = [*shards, *leaders, *files]
+    units = [{"kind": "lines"} for _ in range(layout["lines"])]
+    files = [{"kind": "files", "stage": stage.name} for stage in _CHECKED_STAGES if not stage.idle(context.recipe)]
+    payloads = [*shards, *leaders, *units, *files]
     return [Task("verify", part_key(i), mark, {**payload, "partition": i}) for i, payload in enumerate(payloads)]
 
 
@@ -103,6 +124,16 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
         text_bytes += pc.sum(batch["text_bytes"]).as_py()
         progress.beat(batch.num_rows, batch["text"].nbytes)
     check_accounts(context, part, documents, raw_bytes, text_bytes)
+    if task.payload["lines"]:
+        yield from _unit_claims(context, part, task.payload)
+
+
+def _unit_claims(context: Context, part: int, layout: dict[str, int]) -> Iterator[tuple[int, bytes]]:
+    """Check what was cut out of the texts of a part, and send its units to the partitions of their keys."""
+    for claims in verify_lines.check_part(context.workspace, context.recipe, part):
+        partition = ids.partition_of(claims["key"], layout["lines"])
+        for number in np.unique(partition):
+            yield layout["shards"] + layout["leaders"] + int(number), claims[partition == number].tobytes()
 
 
 def check_documents(part: int, batch: pa.Table, decisions: pa.Table) -> None:
@@ -139,6 +170,7 @@ def check_accounts(context: Context, part: int, documents: int, raw_bytes: int, 
     ingested = manifest.read_tasks(workspace, "ingest")[key].counts
     decided = manifest.read_tasks(workspace, "decide")[key].counts
     dead = tables.read_table(workspace, part_file("dead_letters", part), ["length"])
+    cut = manifest.read_tasks(workspace, "lines")[key].counts["removed_bytes"] if context.recipe.lines else 0
     dead_bytes = pc.sum(dead["length"]).as_py() or 0
     others = sum(count for name, count in ingested.items() if name.startswith("nondocuments/"))
     dropped = sum(
@@ -154,6 +186,7 @@ def check_accounts(context: Context, part: int, documents: int, raw_bytes: int, 
             raw_bytes + ingested["nondocument_bytes"] + dead_bytes,
         ),
         "documents = kept + dropped": (documents, decided.get("kept/documents", 0) + dropped),
+        "text bytes read = documents + repeated lines": (ingested["text_bytes"], text_bytes + cut),
         "text bytes = kept + dropped": (text_bytes, decided.get("kept/text_bytes", 0) + dropped_bytes),
     }
     for name, (left, right) in accounts.items():
@@ -197,6 +230,9 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
         checked = check_shard(context, task, unpack(payloads, _TOKEN_CLAIM))
     elif kind == "leaders":
         checked = check_leaders(unpack(payloads, _DUPLICATE_CLAIM), (context.recipe.dedup.near or Near()).threshold)
+    elif kind == "lines":
+        assert context.recipe.lines is not None
+        checked = verify_lines.check_units(payloads, context.recipe.lines)
     else:
         checked = check_files(context.workspace, task.payload["stage"])
     progress.beat(checked, 0)

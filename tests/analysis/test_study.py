@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -276,6 +277,15 @@ def test_a_second_training_repeats_nothing(trained: Path, workspace: Path, desig
     before = {path: path.stat().st_mtime_ns for path in trained.rglob("run.json")}
     train(workspace, design_file, 1)
     assert {path: path.stat().st_mtime_ns for path in trained.rglob("run.json")} == before
+
+
+def test_a_stack_trains_the_same_runs(trained: Path, workspace: Path, design_file: Path) -> None:
+    folders = [trained / "runs" / f"{cell}-{block}" for cell in ("full", "sham") for block in (0, 1)]
+    before = {folder: (folder / "model.safetensors").read_bytes() for folder in folders}
+    for folder in folders:
+        shutil.rmtree(folder)
+    train(workspace, design_file, 1, stack=3)
+    assert {folder: (folder / "model.safetensors").read_bytes() for folder in folders} == before
 
 
 def test_effects_speak_json_and_a_missing_study_is_named(

@@ -11,7 +11,8 @@ import pytest
 
 from pipelines.contracts import tables
 from pipelines.contracts.errors import InputError
-from pipelines.contracts.recipe import Recipe, Source, Units
+from pipelines.contracts.recipe import Recipe, Source
+from pipelines.contracts.recipe_sources import Units
 from pipelines.contracts.tasks import Context, Lineage, NoProgress
 from pipelines.cutting import cut_file
 from pipelines.planning import make_plan

@@ -124,7 +124,8 @@ def _signals(texts: list[str], place: dict, languages: list[str], rng: np.random
     columns: dict[str, object] = {**place}
     columns["lang"] = [languages[int(i)] for i in rng.integers(0, len(languages), count)]
     columns["lang_score"] = pa.array(rng.uniform(0.5, 1.0, count).astype(np.float32))
-    for name in schemas.SIGNALS.names[4:]:
+    columns["lang_label"] = columns["lang"]
+    for name in schemas.SIGNALS.names[5:]:
         columns[name] = rng.uniform(0.0, 1.0, count)
     columns["gopher_words"] = [float(len(text.split())) for text in texts]
     return pa.table(columns).cast(schemas.SIGNALS)

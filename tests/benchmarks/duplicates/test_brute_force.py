@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.duplicates.brute_force import Pairs, jaccard, shingle_set, similar_pairs
+from benchmarks.duplicates.brute_force import Pairs, jaccard, shingle_set, similar_pairs, units
 from benchmarks.duplicates.curves import BINS, bin_of, curve_of_independent_pairs, curve_over_seeds
 from pipelines.contracts.recipe import Near
 from pipelines.kernels.lsh import collision_probability
+from pipelines.kernels.minhash import shingle_hashes
+from pipelines.stages.measure import minhash_params
 
 SETS = st.lists(st.frozensets(st.sampled_from("abcdefgh")), min_size=1, max_size=12)
 
@@ -70,3 +74,31 @@ def test_the_curve_over_seeds_notices_other_bands() -> None:
     assert all(point.agrees for point in curve_over_seeds(texts, pairs, Near(), seeds, 0.9999))
     shifted = Pairs(pairs.left, pairs.right, np.minimum(pairs.similarity + 0.1, 1.0))
     assert not all(point.agrees for point in curve_over_seeds(texts, shifted, Near(), seeds, 0.9999))
+
+
+@pytest.mark.parametrize(("text", "expected"), [
+    ("He said, it's 3 o'clock", [("he", 2), ("said", 2), ("it", 2), ("s", 2), ("3", 2), ("o", 2), ("clock", 2)]),
+    ("我用Python写。", [("我", 1), ("用", 1), ("python", 2), ("写", 1)]),
+    ("ที่นี่", [("ที่", 1), ("นี่", 1)]),
+    ("हिन्दी में", [("हिन्दी", 2), ("में", 2)]),
+    ("한국어 문서", [("한국어", 2), ("문서", 2)]),
+    ("コーヒー々", [("コ", 1), ("ー", 1), ("ヒ", 1), ("ー", 1), ("々", 1)]),
+])  # fmt: skip
+def test_units_are_words_or_characters_by_script(text: str, expected: list[tuple[str, int]]) -> None:
+    assert units(text, "auto") == expected
+
+
+def test_shingles_are_those_of_the_kernel() -> None:
+    texts = [
+        "我用 Python 写程序，写了三年。" * 2,
+        "ที่นี่ไม่มีใครรู้จักฉันเลย",
+        "One word more: two, three; four FIVE six",
+        "मैं हिन्दी में लिखता हूँ और पढ़ता हूँ",
+    ]
+    for unit in ("auto", "words", "characters"):
+        near = Near(unit=unit, ngram=4)
+        got = shingle_hashes(pa.array(texts), minhash_params(near))
+        for row, text in enumerate(texts):
+            hashes = {xxhash.xxh64_intdigest(shingle.encode()) for shingle in shingle_set(text, near)}
+            assert hashes, (unit, text)
+            assert set(got.hashes[got.offsets[row] : got.offsets[row + 1]].tolist()) == hashes, (unit, text)

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.beam import warm
 from pipelines.contracts.errors import StageError
-from pipelines.contracts.recipe import Pii, Recipe, Source
+from pipelines.contracts.recipe import Decontaminate, EvalItems, Pii, Recipe, Source
 from pipelines.kernels.compile import BOUNDSCHECK
 
 pytestmark = pytest.mark.skipif(BOUNDSCHECK, reason="nothing is cached with bounds checking")
@@ -24,7 +24,8 @@ def kernels() -> dict[str, int]:
 
 
 def test_a_warm_machine_compiles_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    given = recipe(tmp_path)
+    items = EvalItems(task="t", path=(str(tmp_path / "not-read.jsonl"),))
+    given = recipe(tmp_path, pii=Pii(kinds=("email",)), decontaminate=Decontaminate(items=(items,)))
     mark = warm._mark(given)
     assert mark is not None
     mark.unlink(missing_ok=True)

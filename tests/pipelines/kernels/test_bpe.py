@@ -178,11 +178,14 @@ def test_long_pretokens(encoder, size):
     [
         ({"model_dropout": 0.1}, "model.dropout"),
         ({"model_byte_fallback": True}, "model.byte_fallback"),
-        ({"model_ignore_merges": True}, "model.ignore_merges"),
         ({"model_end_of_word_suffix": "</w>"}, "model.end_of_word_suffix"),
         ({"model_continuing_subword_prefix": "##"}, "model.continuing_subword_prefix"),
         ({"model_type": "WordPiece"}, "model WordPiece"),
-        ({"normalizer": {"type": "NFC"}}, "normalizer NFC"),
+        ({"normalizer": {"type": "NFKC"}}, "normalizer NFKC"),
+        (
+            {"normalizer": {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Lowercase"}]}},
+            r"normalizer NFC \+ Lowercase",
+        ),
         ({"pre_tokenizer": {"type": "Whitespace"}}, "pre-tokenizer"),
         ({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True, "use_regex": True}}, "pre-tokenizer"),
         ({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}}, "pre-tokenizer"),

@@ -15,7 +15,7 @@ from pipelines.ops.rules import evaluate_rules, recipe_rules, signal_groups
 def signals(**columns: list) -> pa.Table:
     rows = len(next(iter(columns.values())))
     filled = {name: columns.get(name, [0] * rows) for name in schemas.SIGNALS.names}
-    filled["lang"] = columns.get("lang", ["en"] * rows)
+    filled["lang"] = filled["lang_label"] = columns.get("lang", ["en"] * rows)
     return pa.table({n: pa.array(v, schemas.SIGNALS.field(n).type) for n, v in filled.items()}, schema=schemas.SIGNALS)
 
 

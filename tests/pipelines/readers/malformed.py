@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from pipelines.contracts.recipe import Units
+from pipelines.contracts.recipe_sources import Units
 from pipelines.readers import READERS
 from pipelines.readers.compression import Fault, Inflation, read_blocks
 from pipelines.readers.records import RAW_BYTES, BadRecord, Item, ReadOptions, Record

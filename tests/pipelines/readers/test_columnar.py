@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.contracts.recipe import Fields
+from pipelines.contracts.recipe_sources import Fields
 from pipelines.readers import READERS
 from pipelines.readers.columnar import record_batches, row_group_bytes
 from pipelines.readers.records import BadRecord, Item, ReadOptions, Record

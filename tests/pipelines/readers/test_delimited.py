@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.contracts.recipe import Csv, Fields
+from pipelines.contracts.recipe_sources import Csv, Fields
 from pipelines.readers import READERS
 from pipelines.readers.compression import Fault
 from pipelines.readers.records import BadRecord, Item, NonDocument, ReadOptions, Record

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.contracts.recipe import Fields
+from pipelines.contracts.recipe_sources import Fields
 from pipelines.readers import jsonl
 from pipelines.readers.records import BadRecord, Item, NonDocument, ReadOptions, Record
 from pipelines.readers.stream import ByteReader

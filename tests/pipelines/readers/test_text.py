@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.contracts.recipe import Units
+from pipelines.contracts.recipe_sources import Units
 from pipelines.readers import text
 from pipelines.readers.compression import Fault
 from pipelines.readers.records import BadRecord, Item, ReadOptions, Record
