@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pipelines.contracts import ids, storage
+from pipelines.contracts.dedup import Dedup as Dedup
+from pipelines.contracts.dedup import Near as Near
 from pipelines.contracts.errors import did_you_mean
 from pipelines.contracts.recipe_sources import Name, Source
 from pipelines.contracts.side_files import Classifier, Lists, Perplexity, SignalName
@@ -102,45 +104,6 @@ class Lines(StrictModel):
     def concerns(self, source: str) -> bool:
         """Say whether documents of a source count."""
         return source not in self.not_sources and (self.sources is None or source in self.sources)
-
-
-class Near(StrictModel):
-    r"""Near-duplicate search: MinHash-LSH candidates, verified by exact Jaccard similarity.
-
-    Attributes:
-        num_perm: values per signature.
-        bands: bands of the signature; documents that share one are compared.
-        rows: values per band.
-        ngram: words per shingle (two characters of a script without spaces count as one word), or characters.
-        threshold: least exact Jaccard similarity of duplicates.
-        seed: seed of the permutations.
-        unit: what shingles are made of: `auto` words, and characters of scripts without spaces; `words` what
-            `\w+` matches; `characters` of all scripts.
-    """
-
-    num_perm: Annotated[int, Field(ge=8, le=1024)] = 112
-    bands: Annotated[int, Field(ge=1)] = 14
-    rows: Annotated[int, Field(ge=1)] = 8
-    ngram: Annotated[int, Field(ge=1, le=32)] = 5
-    threshold: Annotated[float, Field(gt=0.0, le=1.0)] = 0.8
-    seed: Annotated[int, Field(ge=0, lt=1 << 32)] = 1
-    unit: Literal["auto", "words", "characters"] = "auto"
-
-    @model_validator(mode="after")
-    def _bands_fit(self) -> Near:
-        if self.bands * self.rows > self.num_perm:
-            raise ValueError(f"bands x rows of at most num_perm = {self.num_perm}, not {self.bands * self.rows}")
-        return self
-
-
-class Dedup(StrictModel):
-    """Duplicates: exact by hash of the cleaned text, near by MinHash; survivors by a stated policy."""
-
-    exact: bool = True
-    near: Near | None = Near()
-    survivor: Literal["longest", "first"] = "longest"
-    partition_mb: Annotated[int, Field(ge=1, le=256)] = 64
-    max_edges: Annotated[int, Field(ge=1)] = 200_000_000
 
 
 class Rule(StrictModel):
@@ -334,10 +297,11 @@ class Recipe(StrictModel):
         if twice:
             raise ValueError(f"every source name once, not {', '.join(twice)} twice")
         lines = () if self.lines is None else (self.lines,)
-        for use in (*self.profiles, *self.rules.values(), *lines):
-            for name in (*(use.sources or ()), *use.not_sources):
-                if name not in names:
-                    raise ValueError(f"sources of this recipe, not {name!r}. {did_you_mean(name, names)}")
+        uses = (*self.profiles, *self.rules.values(), *lines)
+        used = [name for use in uses for name in (*(use.sources or ()), *use.not_sources)]
+        for name in (*used, *self.dedup.source_priority):
+            if name not in names:
+                raise ValueError(f"sources of this recipe, not {name!r}. {did_you_mean(name, names)}")
         return self
 
     @property

@@ -342,10 +342,22 @@ DUPLICATES = table(
         _ROW,
         field("component_id", pa.string(), "least content_hash of the linked documents"),
         field("component_size", pa.int32(), "linked documents", "documents"),
-        field("kind", pa.string(), "exact or near if it was removed for that; null if it stays", nullable=True),
+        field("kind", pa.string(), "url, exact or near if it was removed for that; null if it stays", nullable=True),
         field("leader", pa.string(), "doc_id of the kept document that it repeats; null if it stays", nullable=True),
         field(
-            "similarity", pa.float64(), "exact Jaccard similarity of the word shingles with the leader", nullable=True
+            "similarity",
+            pa.float64(),
+            "exact Jaccard similarity of the shingles with the leader; null if it stays, or is another version of an address",
+            nullable=True,
+        ),
+        field(
+            "cluster_size",
+            pa.int32(),
+            "documents that it stands for, itself included; 0 if it does not stay",
+            "documents",
+        ),
+        field(
+            "rehydration_weight", pa.int32(), "how often to repeat it, by cluster_size; 0 if it does not stay", "times"
         ),
     ],
 )

@@ -8,11 +8,16 @@ what resembles anything earlier", no document is removed because of one that is 
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numba import njit
 
 from pipelines.kernels.compile import KERNEL, read_only
 from pipelines.kernels.lsh import group_by_key
+
+SLACK: Final = 0.15
+"""How far below the threshold the estimate of a pair may be that is compared exactly."""
 
 
 def leader_scan(
@@ -21,7 +26,8 @@ def leader_scan(
     shingles: np.ndarray,
     offsets: np.ndarray,
     threshold: float,
-    slack: float = 0.15,
+    slack: float = SLACK,
+    n_leaders: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the kept leader of every document.
 
@@ -34,9 +40,8 @@ def leader_scan(
     - the result depends on the order of the documents only: unrelated documents (other components) may be
       scanned in the same call, in any interleaving.
 
-    More documents than fit into memory: scan the first K; then for each later piece scan (kept ones of
-    those K + the piece) and drop what got a leader among the K; repeat with the next K of what is left.
-    Kept documents do not match each other, so this gives the leaders of one scan.
+    More documents than fit into memory are scanned in blocks (pipelines/ops/block_scan.py): with `n_leaders`,
+    only the first documents lead, which are known to be kept; the others get a leader among them, or none.
 
     The estimate saves exact comparisons: its standard error at s = .8 and 112 values is .038, so a slack
     of .15 misses 1 true match in 12,500 there and fewer above. Time is proportional to the candidate pairs between kept
@@ -50,9 +55,10 @@ def leader_scan(
         offsets: int64 `[n + 1]`; document i has `shingles[offsets[i]:offsets[i + 1]]`.
         threshold: Least Jaccard similarity of a match, in (0, 1].
         slack: How far below the threshold the estimate may be, >= 0.
+        n_leaders: 0, or the number of kept documents that alone may lead; they are not compared with each other.
 
     Returns:
-        leader: int64 `[n]`, `leader[i] == i` for kept documents.
+        leader: int64 `[n]`, `leader[i] == i` for kept documents; with `n_leaders`, -1 for what none of them matches.
         similarity: float64 `[n]`, exact Jaccard similarity to the leader; 1 for kept documents.
 
     Raises:
@@ -71,6 +77,7 @@ def leader_scan(
         )
     members, starts, buckets = _buckets(read_only(band_keys, np.uint64, ndim=2))
     leader = np.full(n, -1, np.int64)
+    leader[:n_leaders] = np.arange(n_leaders)
     similarity = np.ones(n, np.float64)
     num_perm = signatures.shape[1]
     passing = np.flatnonzero(np.arange(num_perm + 1) / max(num_perm, 1) >= threshold - slack)
@@ -84,6 +91,7 @@ def leader_scan(
         read_only(shingles, np.uint64),
         read_only(offsets, np.int64),
         float(threshold),
+        n_leaders,
         leader,
         similarity,
     )
@@ -120,14 +128,15 @@ def _scan(
     shingles: np.ndarray,
     offsets: np.ndarray,
     threshold: float,
+    n_leaders: int,
     leader: np.ndarray,
     similarity: np.ndarray,
 ) -> None:
     """Walk the documents; drop what is decided from every bucket that is passed, so that it is met once."""
     sizes = starts[1:] - starts[:-1]
     compared_with = np.full(len(leader), -1, np.int64)
-    for document in range(len(leader)):
-        if leader[document] >= 0:
+    for document in range(n_leaders if n_leaders > 0 else len(leader)):
+        if leader[document] >= 0 and document >= n_leaders:
             continue
         leader[document] = document
         own = shingles[offsets[document] : offsets[document + 1]]

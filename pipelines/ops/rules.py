@@ -69,6 +69,8 @@ def signal_groups(recipe: Recipe) -> tuple[str, ...]:
     of_signal = group_of_signal()
     rules = recipe_rules(recipe)
     wanted = {BASE_GROUP, *recipe.signals, *(of_signal.get(rule.signal, rule.signal) for rule in rules.values())}
+    if recipe.dedup.quality is not None:
+        wanted.add(_quality_group(recipe))
     if recipe.lists.paths:
         wanted.add("lists")
     if recipe.perplexity is not None:
@@ -77,6 +79,23 @@ def signal_groups(recipe: Recipe) -> tuple[str, ...]:
         raise ConfigError(message("perplexity", "no models", "nothing", "a folder of n-gram models (perplexity.path)"))
     _check_lists(recipe, rules)
     return (*(group for group in SIGNAL_GROUPS if group in wanted), *classifier_groups(recipe))
+
+
+def _quality_group(recipe: Recipe) -> str:
+    """Return the group of the signal that survivors are chosen by.
+
+    Raises:
+        ConfigError: if there is no such signal, or it is no number.
+    """
+    assert recipe.dedup.quality is not None
+    signal = recipe.dedup.quality.signal
+    every = signals_schema((*SIGNAL_GROUPS, *classifier_groups(recipe)))
+    numeric = [column.name for column in every if pa.types.is_floating(column.type)]
+    if signal not in numeric:
+        hint = did_you_mean(signal, numeric)
+        where, expected = "dedup.quality.signal", "a column of `signals`"
+        raise ConfigError(message(where, "not a numeric signal", signal, expected, hint))
+    return group_of_signal().get(signal, signal)
 
 
 def _check_lists(recipe: Recipe, rules: dict[str, Rule]) -> None:

@@ -17,7 +17,7 @@ from pipelines.stages import contamination, resolve
 from pipelines.stages.lines import documents_stage
 from pipelines.stages.payloads import split_by_partition, unpack
 
-DUPLICATE_REASONS = {"exact": "exact_duplicate", "near": "near_duplicate"}
+DUPLICATE_REASONS = {"url": "url_duplicate", "exact": "exact_duplicate", "near": "near_duplicate"}
 _DOCUMENT_COLUMNS = ["doc_id", "part", "row", "source", "content_hash", "text_bytes"]
 
 
@@ -73,7 +73,7 @@ def decide_documents(
 ) -> pa.Table:
     """Decide on every document of a part.
 
-    Reasons come in the order: rules of the recipe, contaminated, exact duplicate, near duplicate.
+    Reasons come in the order: rules of the recipe, contaminated, duplicate by address, by text, nearly by text.
 
     Args:
         documents: [rows] without texts.
@@ -146,7 +146,7 @@ def count_decisions(documents: pa.Table, decisions: pa.Table) -> dict[str, int]:
 
 STAGE = ShuffleStage(
     name="decide",
-    version=1,
+    version=2,
     upstream=("measure", "contamination", "resolve"),
     scope="whole",
     literals=resolve.literals,

@@ -1,4 +1,4 @@
-"""match: documents that share a key (a MinHash band, the content hash or a group key) become edges.
+"""match: documents that share a key (a MinHash band, the content hash, the address or a group key) become edges.
 
 Every document emits (key, part, row); every key's documents are linked to the least of them, a star,
 so a key with n documents costs n - 1 edges and never n squared.
@@ -16,9 +16,11 @@ import pyarrow as pa
 from pipelines.contracts import ids, tables
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
+from pipelines.contracts.recipe_sources import Source
 from pipelines.contracts.schemas import field, table
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.kernels.lsh import band_keys, star_edges
+from pipelines.ops.normal_urls import normalise_url
 from pipelines.stages.payloads import join_keys, node_of, split_keys
 
 EDGES = table(
@@ -41,7 +43,8 @@ def literals(recipe: Recipe) -> object:
     """Return the literals that candidates depend on."""
     near = recipe.dedup.near
     groups = {source.name: source.group for source in recipe.sources if source.group}
-    return [recipe.dedup.exact, near and [near.bands, near.rows], groups, recipe.dedup.partition_mb]
+    urls = recipe.dedup.url and sorted(source.name for source in recipe.sources if _names_documents(source))
+    return [recipe.dedup.exact, urls, near and [near.bands, near.rows], groups, recipe.dedup.partition_mb]
 
 
 def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
@@ -80,11 +83,43 @@ def group_keys(documents: pa.Table, recipe: Recipe) -> tuple[np.ndarray, np.ndar
     return np.array(keys, np.uint64), np.array(rows, np.int64)
 
 
+KEY_COLUMNS = ["row", "native_id", "source", "path", "url", "content_hash"]
+
+
+def _names_documents(source: Source) -> bool:
+    """Say whether the addresses of a source are those of its documents, and not one for many of them."""
+    return source.defaults.url is None or "{id}" in source.defaults.url
+
+
+def url_hashes(documents: pa.Table, recipe: Recipe) -> list[str | None]:
+    """Hash the normal form of the address of every document that has its own.
+
+    Args:
+        documents: [rows] with source, url and native_id.
+        recipe: its sources say where addresses come from, and whether they count at all.
+
+    Returns:
+        [rows] 32 hex digits; None without an address, where a default address has no id, or where a part of it
+        was masked (two different ones may look alike then).
+    """
+    if not recipe.dedup.url:
+        return [None] * documents.num_rows
+    plain = {s.name for s in recipe.sources if s.defaults.url is None}
+    with_id = {s.name for s in recipe.sources if s.defaults.url is not None and _names_documents(s)}
+    columns = (documents[name].to_pylist() for name in ("source", "url", "native_id"))
+    return [
+        ids.content_hash(normalise_url(url))
+        if url and "<" not in url and (source in plain or (source in with_id and native_id))
+        else None
+        for source, url, native_id in zip(*columns, strict=True)
+    ]
+
+
 def document_keys(documents: pa.Table, signatures: pa.Table, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """Compute all keys of some documents.
 
     Args:
-        documents: [rows] with source, path, url, content_hash.
+        documents: [rows] with KEY_COLUMNS.
         signatures: [rows] table of signatures.
         recipe: what counts as a link.
 
@@ -103,7 +138,10 @@ def document_keys(documents: pa.Table, signatures: pa.Table, recipe: Recipe) -> 
         bands = band_keys(sketch[long_enough], near.bands, near.rows)
         keys.append(bands.reshape(-1))
         rows.append(np.repeat(all_rows[long_enough], near.bands))
-    for found_keys, found_rows in [group_keys(documents, recipe)]:
+    hashes = url_hashes(documents, recipe)
+    with_url = [row for row, url_hash in enumerate(hashes) if url_hash]
+    urls = ids.hex_to_u64(url_hash for url_hash in hashes if url_hash), np.array(with_url, np.int64)
+    for found_keys, found_rows in [urls, group_keys(documents, recipe)]:
         keys.append(found_keys)
         rows.append(found_rows)
     return np.concatenate(keys), np.concatenate(rows)
@@ -112,8 +150,7 @@ def document_keys(documents: pa.Table, signatures: pa.Table, recipe: Recipe) -> 
 def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[int, bytes]]:
     """Emit the keys of one part."""
     part = task.payload["part"]
-    columns = ["row", "source", "path", "url", "content_hash"]
-    documents = tables.read_table(context.workspace, part_file("documents", part), columns)
+    documents = tables.read_table(context.workspace, part_file("documents", part), KEY_COLUMNS)
     signatures = tables.read_table(context.workspace, part_file("signatures", part))
     keys, rows = document_keys(documents, signatures, context.recipe)
     progress.beat(documents.num_rows, 0)
@@ -132,7 +169,7 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
 
 STAGE = ShuffleStage(
     name="match",
-    version=1,
+    version=2,
     upstream=("lines", "measure"),
     scope="whole",
     literals=literals,

@@ -6,8 +6,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.contracts import schemas, tables
+from pipelines.contracts.dedup import Near
 from pipelines.contracts.manifest import TaskManifest
-from pipelines.contracts.recipe import Near, Recipe
+from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.tasks import Context, MapStage, Progress, Task, part_file, part_tasks
 from pipelines.kernels.minhash import MinHashParams, minhash_signatures
 from pipelines.ops.language import identify

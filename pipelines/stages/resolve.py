@@ -8,26 +8,28 @@ no cluster loses all its members because its leader failed a rule.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipelines.contracts import ids, manifest, tables
+from pipelines.contracts.dedup import Near
 from pipelines.contracts.manifest import TaskManifest
-from pipelines.contracts.recipe import Near, Recipe
+from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.schemas import field, table
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
-from pipelines.kernels.leader_scan import leader_scan
-from pipelines.kernels.lsh import band_keys
 from pipelines.kernels.minhash import shingle_hashes
+from pipelines.ops.duplicates import KINDS, describe_components, find_duplicates
 from pipelines.ops.rules import evaluate_rules, recipe_rules
-from pipelines.ops.splits import heldout_fractions, is_heldout
+from pipelines.ops.splits import heldout_fractions
+from pipelines.ops.survivors import instants, rehydration_weights, survivor_ranks
 from pipelines.stages import contamination, match
 from pipelines.stages.lines import documents_stage
 from pipelines.stages.measure import minhash_params
-from pipelines.stages.payloads import split_by_partition, unpack
+from pipelines.stages.members import MemberStore, member_schema
+from pipelines.stages.payloads import split_by_partition
 
 VERDICTS = table(
     "resolve",
@@ -37,30 +39,21 @@ VERDICTS = table(
         field("row", pa.int32(), "row in the part"),
         field("component_id", pa.string(), "least content_hash of the component"),
         field("component_size", pa.int32(), "members", "documents"),
-        field("kind", pa.string(), "exact or near if it was removed for that", nullable=True),
+        field("kind", pa.string(), "url, exact or near if it was removed for that", nullable=True),
         field("leader", pa.string(), "doc_id of the kept document that it repeats", nullable=True),
         field("similarity", pa.float64(), "exact Jaccard similarity with the leader", nullable=True),
+        field(
+            "cluster_size",
+            pa.int32(),
+            "documents that it stands for, itself included; 0 if it does not stay",
+            "documents",
+        ),
+        field(
+            "rehydration_weight", pa.int32(), "how often to repeat it, by cluster_size; 0 if it does not stay", "times"
+        ),
         field("heldout", pa.bool_(), "split of the whole component"),
     ],
 )
-
-
-def _member_schema(num_perm: int) -> pa.Schema:
-    return pa.schema(
-        [
-            ("component", pa.uint64()),
-            ("part", pa.int32()),
-            ("row", pa.int32()),
-            ("doc_id", pa.string()),
-            ("content_hash", pa.string()),
-            ("eligible", pa.bool_()),
-            ("rank", pa.int64()),  # survivor policy: less is better
-            ("share", pa.float64()),  # held-out share of its source
-            ("n_words", pa.int32()),
-            ("signature", pa.list_(pa.uint32(), num_perm)),
-            ("shingles", pa.large_list(pa.uint64())),
-        ]
-    )
 
 
 def literals(recipe: Recipe) -> object:
@@ -117,7 +110,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
         progress.beat(int(high - low), chosen["text"].nbytes)
 
 
-_DOCUMENT_COLUMNS = ["row", "doc_id", "content_hash", "source", "text", "text_bytes"]
+_DOCUMENT_COLUMNS = [*match.KEY_COLUMNS, "doc_id", "date", "text", "text_bytes"]
 
 
 def component_partition(labels: np.ndarray, partitions: int) -> np.ndarray:
@@ -137,8 +130,7 @@ def _members(
     """Collect what the reduce needs to know about some members of components."""
     near = recipe.dedup.near or Near()
     failed = evaluate_rules(signals, documents["source"], recipe_rules(recipe)).any(axis=1) | contaminated
-    text_bytes = documents["text_bytes"].to_numpy()
-    rank = -text_bytes if recipe.dedup.survivor == "longest" else np.zeros_like(text_bytes)
+    instant = instants(documents["date"])
     hashes, offsets = shingle_hashes(documents["text"].combine_chunks(), minhash_params(near))
     shares = task.payload["shares"]
     columns = [
@@ -147,134 +139,67 @@ def _members(
         documents["row"],
         documents["doc_id"],
         documents["content_hash"],
+        pa.array(match.url_hashes(documents, recipe), pa.string()),
+        pa.array(instant),
         pa.array(~failed),
-        pa.array(rank),
+        pa.array(survivor_ranks(documents, signals, instant, recipe.dedup)),
         pa.array([shares[source] for source in documents["source"].to_pylist()], pa.float64()),
         sketches["n_words"],
         sketches["signature"],
         pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
     ]
-    rows = pa.table(columns, schema=_member_schema(near.num_perm)).combine_chunks()
+    rows = pa.table(columns, schema=member_schema(near.num_perm)).combine_chunks()
     return rows.to_batches()[0]
 
 
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
     """Resolve every component of one partition."""
-    recipe = context.recipe
-    near = recipe.dedup.near or Near()
-    members = unpack(payloads, _member_schema(near.num_perm))
-    order = [("component", "ascending"), ("rank", "ascending"), ("content_hash", "ascending"), ("doc_id", "ascending")]
-    members = members.take(pc.sort_indices(members, sort_keys=order)).combine_chunks()
-    verdicts = resolve_members(members, recipe)
+    dedup = context.recipe.dedup
+    num_perm = (dedup.near or Near()).num_perm
+    with MemberStore(payloads, num_perm, dedup.partition_mb * 1_000_000) as members:
+        verdicts = resolve_members(members, context.recipe)
+        progress.beat(members.light.num_rows, int(members.sizes.sum()))
+        spilled = int(members.spilled)
     output = tables.write_table(context.workspace, part_file("resolve", task.payload["partition"]), verdicts, VERDICTS)
-    progress.beat(members.num_rows, members.nbytes)
-    kinds = pc.value_counts(verdicts["kind"].drop_null()).to_pylist()
-    counts = {"documents": members.num_rows, **{f"removed/{k['values']}": k["counts"] for k in kinds}}
+    kinds = Counter(kind for kind in verdicts["kind"].to_pylist() if kind)
+    counts = {"documents": verdicts.num_rows, "spilled_partitions": spilled}
+    counts |= {f"removed/{kind}": count for kind, count in sorted(kinds.items())}
     return TaskManifest("resolve", task.key, task.fingerprint, (output,), counts)
 
 
-def resolve_members(members: pa.Table, recipe: Recipe) -> pa.Table:
+def resolve_members(members: MemberStore, recipe: Recipe) -> pa.Table:
     """Decide, component by component, who is removed as a duplicate of whom.
 
     Args:
-        members: [rows] sorted by component and then best first.
-        recipe: thresholds.
+        members: of one partition.
+        recipe: thresholds and policies.
 
     Returns:
         [rows] table of VERDICTS.
     """
-    leader, similarity = _scan(members, recipe)
-    own = np.arange(members.num_rows)
-    removed = leader != own
-    hashes = members["content_hash"].to_pylist()
-    doc_ids = members["doc_id"].to_pylist()
-    kind = [_kind(hashes, i, int(leader[i])) if removed[i] else None for i in own]
-    component, size, heldout = _component_columns(members, recipe)
+    light = members.light
+    found = find_duplicates(light, members.load, members.sizes, recipe)
+    shared = describe_components(light, recipe)
+    stays = found.kind < 0
+    by_address = found.kind == KINDS.index("url")
     columns = [
-        members["part"],
-        members["row"],
-        pa.array(component, pa.string()),
-        pa.array(size, pa.int32()),
-        pa.array(kind, pa.string()),
-        pa.array([doc_ids[leader[i]] if removed[i] else None for i in own], pa.string()),
-        pa.array([float(similarity[i]) if removed[i] else None for i in own], pa.float64()),
-        pa.array(heldout, pa.bool_()),
+        light["part"],
+        light["row"],
+        shared.id,
+        pa.array(shared.size),
+        pa.DictionaryArray.from_arrays(pa.array(found.kind, mask=stays), pa.array(KINDS)).cast(pa.string()),
+        light["doc_id"].combine_chunks().take(pa.array(found.leader, mask=stays)),
+        pa.array(found.similarity, mask=stays | by_address),
+        pa.array(found.cluster_size.astype(np.int32)),
+        pa.array(rehydration_weights(found.cluster_size, recipe.dedup.rehydration)),
+        pa.array(shared.heldout),
     ]
     return pa.table(columns, schema=VERDICTS)
 
 
-def _kind(hashes: list[str], row: int, leader: int) -> str:
-    return "exact" if hashes[row] == hashes[leader] else "near"
-
-
-def _scan(members: pa.Table, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    """Run the exact phase, then the leader scan on one representative per text; both among eligible rows.
-
-    Returns:
-        (leader int64 [rows], similarity float64 [rows]); a row that stays is its own leader.
-    """
-    leader = np.arange(members.num_rows)
-    similarity = np.ones(members.num_rows)
-    eligible = np.flatnonzero(members["eligible"].to_numpy())
-    representative = _first_of_each_text(members, eligible) if recipe.dedup.exact else leader
-    scanned = eligible[representative[eligible] == eligible]
-    near = recipe.dedup.near
-    if near is not None:
-        long_enough = members["n_words"].to_numpy()[scanned] >= near.ngram
-        scanned = scanned[long_enough]
-        found, value = _near_scan(members, scanned, near)
-        leader[scanned], similarity[scanned] = scanned[found], value
-    copies = eligible[representative[eligible] != eligible]
-    leader[copies] = leader[representative[copies]]
-    similarity[copies] = similarity[representative[copies]]
-    return leader, similarity
-
-
-def _first_of_each_text(members: pa.Table, eligible: np.ndarray) -> np.ndarray:
-    """Return, per row, the best eligible row with the same text (itself if it is not eligible)."""
-    first: dict[tuple[int, str], int] = {}
-    keys = list(zip(members["component"].to_pylist(), members["content_hash"].to_pylist(), strict=True))
-    best = np.arange(members.num_rows)
-    for row in eligible.tolist():
-        best[row] = first.setdefault(keys[row], row)
-    return best
-
-
-def _near_scan(members: pa.Table, rows: np.ndarray, near: Near) -> tuple[np.ndarray, np.ndarray]:
-    chosen = members.select(["signature", "shingles"]).take(pa.array(rows)).combine_chunks()
-    signature = chosen["signature"].combine_chunks().flatten().to_numpy().reshape(-1, near.num_perm)
-    shingles = chosen["shingles"].combine_chunks()
-    if isinstance(shingles, pa.ChunkedArray):
-        shingles = pa.concat_arrays(shingles.chunks)
-    offsets = shingles.offsets.to_numpy() - shingles.offsets[0].as_py() if len(rows) else np.zeros(1, np.int64)
-    keys = band_keys(signature, near.bands, near.rows)
-    return leader_scan(keys, signature, shingles.flatten().to_numpy(), offsets, near.threshold)
-
-
-def _component_columns(members: pa.Table, recipe: Recipe) -> tuple[list[str], list[int], list[bool]]:
-    """Return component id, size and split of every row (the same for all rows of a component)."""
-    labels = members["component"].to_numpy()
-    hashes = members["content_hash"].to_pylist()
-    shares = members["share"].to_numpy()
-    starts = np.flatnonzero(np.r_[True, labels[1:] != labels[:-1]]) if len(labels) else np.zeros(0, np.int64)
-    ends = np.append(starts[1:], len(labels)) if len(labels) else starts
-    component: list[str] = []
-    size: list[int] = []
-    heldout: list[bool] = []
-    for start, end in zip(starts, ends, strict=True):
-        count = int(end - start)
-        name = min(hashes[start:end])
-        small = count <= recipe.split.max_component
-        drawn = small and is_heldout(name, float(shares[start:end].min()), recipe.split)
-        component += [name] * count
-        size += [count] * count
-        heldout += [drawn] * count
-    return component, size, heldout
-
-
 STAGE = ShuffleStage(
     name="resolve",
-    version=1,
+    version=2,
     upstream=("components", "contamination"),
     scope="whole",
     literals=literals,

@@ -1,9 +1,9 @@
 """verify: recompute what the outputs claim, from the outputs themselves.
 
 Per part: records and bytes are all accounted for, texts hash to their content_hash, decisions cover every
-document. With `lines`: what was cut, and who keeps it. Per shard: token ids decode to exactly the cleaned text of exactly the right documents. Per
-leader: every removed duplicate has a kept leader at exact Jaccard similarity >= the threshold. Per stage:
-every file still has the hash that its manifest states.
+document. With `lines`: what was cut, and who keeps it. Per shard: token ids decode to exactly the cleaned text
+of exactly the right documents. Per component: what verify_duplicates.py lists. Per stage: every file still has
+the hash that its manifest states.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.contracts import ids, manifest, storage, tables
+from pipelines.contracts.dedup import Near
 from pipelines.contracts.errors import VerifyError, message
 from pipelines.contracts.manifest import TaskManifest
-from pipelines.contracts.recipe import Near, Recipe
+from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.shards import read_shard, shard_path
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
-from pipelines.kernels.minhash import shingle_hashes
 from pipelines.ops.tokenize_text import load_decoder
 from pipelines.stages import (
     card,
@@ -39,9 +39,9 @@ from pipelines.stages import (
     resolve,
     tokenize,
     tokenizer,
+    verify_duplicates,
     verify_lines,
 )
-from pipelines.stages.measure import minhash_params
 from pipelines.stages.payloads import split_by_partition, unpack
 from pipelines.stages.tokenizer import end_of_text_id
 
@@ -64,17 +64,6 @@ _CHECKED_STAGES = (
     card.STAGE,
 )
 _TOKEN_CLAIM = pa.schema([("doc_id", pa.string()), ("content_hash", pa.string()), ("n_bytes", pa.int64())])
-_DUPLICATE_CLAIM = pa.schema(
-    [
-        ("leader", pa.string()),
-        ("doc_id", pa.string()),
-        ("kept", pa.bool_()),
-        ("removed", pa.bool_()),
-        ("similarity", pa.float64()),
-        ("content_hash", pa.string()),
-        ("shingles", pa.large_list(pa.uint64())),
-    ]
-)
 
 
 def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
@@ -111,14 +100,15 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
     duplicates = tables.read_table(workspace, part_file("duplicates", part))
     groups = {(g["verdict"], g["source"], g["split"]): g for g in task.payload["groups"]}
     documents, raw_bytes, text_bytes = 0, 0, 0
-    columns = ["doc_id", "part", "row", "source", "text", "text_bytes", "raw_bytes", "content_hash"]
+    columns = list({"doc_id", "part", "text", "text_bytes", "raw_bytes", *verify_duplicates.DOCUMENT_COLUMNS})
     for batch in tables.read_batches(workspace, part_file("documents", part), columns):
         here = decisions[documents : documents + batch.num_rows]
         check_documents(part, batch, here)
         claims = batch.select(["doc_id", "content_hash", "text_bytes"]).combine_chunks()
         claim_batch = pa.record_batch([column.combine_chunks() for column in claims.columns], schema=_TOKEN_CLAIM)
         yield from split_by_partition(claim_batch, tokenize.assign_shards(batch, here, groups))
-        yield from _leader_claims(context.recipe, batch, here, duplicates, task.payload)
+        layout = task.payload["shards"], task.payload["leaders"]
+        yield from verify_duplicates.duplicate_claims(context.recipe, batch, here, duplicates, *layout)
         documents += batch.num_rows
         raw_bytes += pc.sum(batch["raw_bytes"]).as_py()
         text_bytes += pc.sum(batch["text_bytes"]).as_py()
@@ -194,42 +184,14 @@ def check_accounts(context: Context, part: int, documents: int, raw_bytes: int, 
             raise VerifyError(message(f"part {part}", f"accounts differ ({name})", left, str(right)))
 
 
-def _leader_claims(
-    recipe: Recipe, batch: pa.Table, decisions: pa.Table, duplicates: pa.Table, layout: dict[str, int]
-) -> Iterator[tuple[int, bytes]]:
-    """Send every member of a component to the partition of the leader that it claims (or of itself)."""
-    first = batch["row"][0].as_py()
-    rows = duplicates["row"].to_numpy()
-    low, high = np.searchsorted(rows, [first, first + batch.num_rows])
-    if low == high:
-        return
-    at = pa.array(rows[low:high] - first)
-    members, stated = batch.take(at), duplicates[int(low) : int(high)]
-    hashes, offsets = shingle_hashes(members["text"].combine_chunks(), minhash_params(recipe.dedup.near or Near()))
-    own = members["doc_id"].to_pylist()
-    leader = [named or doc_id for named, doc_id in zip(stated["leader"].to_pylist(), own, strict=True)]
-    columns = [
-        pa.array(leader, pa.string()),
-        pa.array(own, pa.string()),
-        decisions["kept"].take(at).combine_chunks(),
-        pc.is_valid(stated["kind"]).combine_chunks(),
-        stated["similarity"].combine_chunks(),
-        members["content_hash"].combine_chunks(),
-        pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
-    ]
-    claims = pa.record_batch(columns, schema=_DUPLICATE_CLAIM)
-    yield from split_by_partition(
-        claims, layout["shards"] + ids.partition_of(ids.hex_to_u64(leader), layout["leaders"])
-    )
-
-
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
     """Check one shard, the leaders of one partition, or the files of one stage."""
     kind = task.payload["kind"]
     if kind == "shard":
         checked = check_shard(context, task, unpack(payloads, _TOKEN_CLAIM))
     elif kind == "leaders":
-        checked = check_leaders(unpack(payloads, _DUPLICATE_CLAIM), (context.recipe.dedup.near or Near()).threshold)
+        schema = verify_duplicates.claim_schema((context.recipe.dedup.near or Near()).num_perm)
+        checked = verify_duplicates.check_duplicates(unpack(payloads, schema), context.recipe)
     elif kind == "lines":
         assert context.recipe.lines is not None
         checked = verify_lines.check_units(payloads, context.recipe.lines)
@@ -272,46 +234,6 @@ def check_shard(context: Context, task: Task, claims: pa.Table) -> int:
     return shard.num_rows
 
 
-def check_leaders(claims: pa.Table, threshold: float) -> int:
-    """Check that every removed document has a kept leader that it really resembles.
-
-    Args:
-        claims: [rows] members of components.
-        threshold: least exact Jaccard similarity.
-
-    Raises:
-        VerifyError: naming both documents.
-    """
-    rows = {doc_id: row for row, doc_id in enumerate(claims["doc_id"].to_pylist())}
-    shingles, checked = claims["shingles"], 0
-    kept, hashes = claims["kept"].to_pylist(), claims["content_hash"].to_pylist()
-    columns = (claims[name].to_pylist() for name in ("leader", "doc_id", "removed", "similarity"))
-    for row, (leader, doc_id, removed, similarity) in enumerate(zip(*columns, strict=True)):
-        if not removed:
-            continue
-        at = rows.get(leader)
-        if at is None or not kept[at]:
-            raise VerifyError(message(f"document {doc_id}", "its leader is not kept", leader, "a kept document"))
-        exact = (
-            _jaccard(shingles[row].values.to_numpy(), shingles[at].values.to_numpy())
-            if hashes[row] != hashes[at]
-            else 1.0
-        )
-        if exact != similarity or exact < threshold:
-            raise VerifyError(
-                message(
-                    f"document {doc_id}", f"similarity with its leader {leader}", exact, f"{similarity} >= {threshold}"
-                )
-            )
-        checked += 1
-    return checked
-
-
-def _jaccard(a: np.ndarray, b: np.ndarray) -> float:
-    common = len(np.intersect1d(a, b, assume_unique=True))
-    return common / (len(a) + len(b) - common)
-
-
 def check_files(workspace: str, stage: str) -> int:
     """Check that every file of a stage is there with the stated size and hash.
 
@@ -337,7 +259,7 @@ def _literals(recipe: Recipe) -> object:
 
 STAGE = ShuffleStage(
     name="verify",
-    version=1,
+    version=2,
     upstream=("index", "card"),
     scope="whole",
     literals=_literals,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -9,48 +12,75 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.contracts import ids
-from pipelines.contracts.recipe import Dedup, Near, Recipe, Source, Split
+from pipelines.contracts.dedup import Dedup, Near
+from pipelines.contracts.recipe import Recipe, Source, Split
+from pipelines.kernels.lsh import band_keys
 from pipelines.kernels.minhash import MinHashParams, minhash_signatures, shingle_hashes
-from pipelines.stages.resolve import _member_schema, resolve_members
+from pipelines.stages.members import MemberStore, member_schema
+from pipelines.stages.payloads import split_by_partition
+from pipelines.stages.resolve import resolve_members
 
 NEAR = Near(threshold=0.6, ngram=2)
+PARAMS = MinHashParams(num_perm=NEAR.num_perm, ngram=NEAR.ngram, seed=NEAR.seed)
 
 
-def recipe(**changes: object) -> Recipe:
+def recipe(dedup: Dedup | None = None, **changes: object) -> Recipe:
     sources = (Source(name="a", path=("x",), format="text"),)
-    return Recipe(name="t", sources=sources, dedup=Dedup(near=NEAR), **changes)
+    return Recipe(name="t", sources=sources, dedup=dedup or Dedup(near=NEAR), **changes)
 
 
-def members(texts: list[str], eligible: list[bool], component: list[int]) -> pa.Table:
-    """Make members of components, sorted as the reduce sorts them (longest first)."""
-    rows = sorted(
-        zip(component, (-len(t.encode()) for t in texts), map(ids.content_hash, texts), range(len(texts)), strict=True)
-    )
-    order = [row[3] for row in rows]
-    text = pa.array([texts[i] for i in order], pa.large_string())
-    params = MinHashParams(num_perm=NEAR.num_perm, ngram=NEAR.ngram, seed=NEAR.seed)
-    sketch, shingles = minhash_signatures(text, params), shingle_hashes(text, params)
+def payloads(
+    texts: list[str],
+    eligible: Sequence[bool],
+    component: Sequence[int],
+    urls: Sequence[str | None],
+    dates: Sequence[int],
+    rank: Sequence[int],
+    batches: int = 1,
+) -> list[bytes]:
+    """Pack members of components as the map does, in several batches."""
+    text = pa.array(texts, pa.large_string())
+    sketch, shingles = minhash_signatures(text, PARAMS), shingle_hashes(text, PARAMS)
+    count = len(texts)
     columns = [
-        pa.array([component[i] for i in order], pa.uint64()),
-        pa.array([0] * len(order), pa.int32()),
-        pa.array(order, pa.int32()),
-        pa.array([f"{i:032x}" for i in order]),
-        pa.array([ids.content_hash(texts[i]) for i in order]),
-        pa.array([eligible[i] for i in order]),
-        pa.array([-len(texts[i].encode()) for i in order], pa.int64()),
-        pa.array([0.5] * len(order)),
+        pa.array(component, pa.uint64()),
+        pa.array([0] * count, pa.int32()),
+        pa.array(range(count), pa.int32()),
+        pa.array([f"{i:032x}" for i in range(count)]),
+        pa.array([ids.content_hash(t) for t in texts]),
+        pa.array([url and ids.content_hash(url) for url in urls], pa.string()),
+        pa.array(dates, pa.int64()),
+        pa.array(eligible),
+        pa.array(rank, pa.int64()),
+        pa.array([0.5] * count),
         pa.array(sketch.n_words),
         pa.FixedSizeListArray.from_arrays(pa.array(sketch.signatures.reshape(-1)), NEAR.num_perm),
         pa.LargeListArray.from_arrays(pa.array(shingles.offsets), pa.array(shingles.hashes)),
     ]
-    return pa.table(columns, schema=_member_schema(NEAR.num_perm))
+    batch = pa.record_batch(columns, schema=member_schema(NEAR.num_perm))
+    return [b"", *(packed for _, packed in split_by_partition(batch, np.arange(count) * 7 % batches))]
 
 
 def verdicts(
-    texts: list[str], eligible: list[bool] | None = None, component: list[int] | None = None
+    texts: list[str],
+    eligible: Sequence[bool] | None = None,
+    component: Sequence[int] | None = None,
+    urls: Sequence[str | None] | None = None,
+    dates: Sequence[int] | None = None,
+    dedup: Dedup | None = None,
+    memory_bytes: int = 1 << 30,
+    batches: int = 1,
+    **changes: object,
 ) -> dict[int, dict]:
-    table = members(texts, eligible or [True] * len(texts), component or [7] * len(texts))
-    return {row["row"]: row for row in resolve_members(table, recipe()).to_pylist()}
+    """Resolve documents, the longest first."""
+    none = [None] * len(texts)
+    lengths = [-len(t.encode()) for t in texts]
+    packed = payloads(
+        texts, eligible or [True] * len(texts), component or [7] * len(texts), urls or none, dates or [0] * len(texts), lengths, batches
+    )  # fmt: skip
+    with MemberStore(packed, NEAR.num_perm, memory_bytes) as members:
+        rows = resolve_members(members, recipe(dedup, **changes)).to_pylist()
+    return {row["row"]: row for row in rows}
 
 
 def jaccard(a: str, b: str) -> float:
@@ -105,35 +135,104 @@ def test_a_component_shares_id_size_and_split() -> None:
 
 
 def test_large_components_always_train() -> None:
-    table = members([f"{LONG} {i}" for i in range(12)], [True] * 12, [1] * 12)
-    drawn = [
-        resolve_members(table, recipe(split=Split(max_component=5, seed=s))).column("heldout").to_pylist()
-        for s in range(6)
-    ]
-    assert not any(map(any, drawn))
+    texts = [f"{LONG} {i}" for i in range(12)]
+    drawn = [verdicts(texts, split=Split(max_component=5, seed=s)).values() for s in range(6)]
+    assert not any(row["heldout"] for rows in drawn for row in rows)
+
+
+OLD, NEW = "an old version of the page", "the page was written anew since then"
+
+
+def test_of_one_address_the_newest_stays() -> None:
+    found = verdicts([OLD, NEW, LONG], urls=["u", "u", "v"], dates=[1, 2, 0])
+    assert [found[i]["kind"] for i in range(3)] == ["url", None, None]
+    assert found[0]["leader"] == f"{1:032x}"
+    assert found[0]["similarity"] is None
+    assert [found[i]["cluster_size"] for i in range(3)] == [0, 2, 1]
+    assert [found[i]["rehydration_weight"] for i in range(3)] == [0, 2, 1]
+
+
+def test_versions_of_one_date_are_ordered_like_all_others() -> None:
+    found = verdicts([OLD, NEW], urls=["u", "u"], dates=[5, 5])
+    assert [found[i]["kind"] for i in range(2)] == ["url", None]  # the longer one stays
+
+
+def test_a_newest_version_that_fails_a_rule_removes_nothing() -> None:
+    found = verdicts([OLD, NEW], [True, False], urls=["u", "u"], dates=[1, 2])
+    assert [found[i]["kind"] for i in range(2)] == [None, None]
+    assert [found[i]["cluster_size"] for i in range(2)] == [1, 0]
+
+
+def test_leaders_follow_when_the_newest_version_repeats_something_else() -> None:
+    found = verdicts([OLD, LONG, LONG + " thirteen"], urls=["u", "u", "v"], dates=[1, 2, 0])
+    assert [found[i]["kind"] for i in range(3)] == ["url", "near", None]
+    assert found[0]["leader"] == found[1]["leader"] == f"{2:032x}"
+    assert found[2]["cluster_size"] == found[2]["rehydration_weight"] == 3
+
+
+def test_without_the_url_phase_addresses_do_not_matter() -> None:
+    found = verdicts([OLD, NEW], urls=["u", "u"], dedup=Dedup(near=NEAR, url=False))
+    assert [found[i]["kind"] for i in range(2)] == [None, None]
 
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f"]), min_size=1, max_size=14).map(" ".join)
+MEMBER = st.tuples(WORDS, st.booleans(), st.sampled_from([None, None, "u", "v"]), st.integers(0, 2))
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.lists(st.tuples(WORDS, st.booleans()), min_size=1, max_size=12))
-def test_every_removed_document_has_a_kept_eligible_leader(rows: list[tuple[str, bool]]) -> None:
-    texts, eligible = [row[0] for row in rows], [row[1] for row in rows]
-    found = verdicts(texts, eligible)
-    kept = {f"{i:032x}": i for i, row in found.items() if row["kind"] is None and eligible[i]}
+def is_match(texts: list[str], i: int, j: int) -> bool:
+    signatures = minhash_signatures(pa.array([texts[i], texts[j]]), PARAMS).signatures
+    keys = band_keys(signatures, NEAR.bands, NEAR.rows)
+    alike = jaccard(texts[i], texts[j]) if min(len(texts[i].split()), len(texts[j].split())) >= 2 else 0.0
+    estimate = (signatures[0] == signatures[1]).mean()
+    return bool((keys[0] == keys[1]).any()) and estimate >= NEAR.threshold - 0.15 and alike >= NEAR.threshold
+
+
+def walk(members: list[tuple[str, bool, str | None, int]]) -> dict[int, tuple[str | None, int]]:
+    """The definition, one document after the other: kind and leader of every row."""
+    texts = [member[0] for member in members]
+    order = sorted(range(len(members)), key=lambda i: (-len(texts[i]), ids.content_hash(texts[i]), i))
+    found: dict[int, tuple[str | None, int]] = {i: (None, i) for i in order}
+    alive = [i for i in order if members[i][1]]
+    for phase in ("url", "exact", "near"):
+        for at, i in enumerate(list(alive)):
+            earlier = [j for j in alive[:at] if found[j][0] is None]
+            if phase == "url" and members[i][2]:
+                versions = [j for j in alive if members[j][2] == members[i][2]]
+                best = max(versions, key=lambda j: (members[j][3], -order.index(j)))
+            elif phase == "exact":
+                best = next((j for j in earlier if texts[j] == texts[i]), i)
+            elif phase == "near":
+                best = next((j for j in earlier if is_match(texts, i, j)), i)
+            else:
+                best = i
+            if best != i:
+                found[i] = (phase, best)
+        alive = [i for i in alive if found[i][0] is None]
+
+    def kept(i: int) -> int:
+        return i if found[i][0] is None else kept(found[i][1])
+
+    return {i: (kind, kept(i)) for i, (kind, _) in found.items()}
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(MEMBER, min_size=1, max_size=12), st.integers(1, 4), st.sampled_from([0, 400, 1 << 30]))
+def test_equals_the_definition(members: list, batches: int, memory_bytes: int) -> None:
+    columns = [list(column) for column in zip(*members, strict=True)]
+    found = verdicts(*columns[:2], urls=columns[2], dates=columns[3], memory_bytes=memory_bytes, batches=batches)
+    expected = walk(members)
+    texts = columns[0]
     for i, row in found.items():
-        if row["kind"] is None:
-            continue
-        assert eligible[i]
-        leader = kept[row["leader"]]
-        if row["kind"] == "exact":
-            assert texts[leader] == texts[i]
-        else:
-            assert row["similarity"] >= NEAR.threshold
-            assert row["similarity"] == pytest.approx(jaccard(texts[i], texts[leader]))
-    alive = [texts[i] for i in range(len(texts)) if eligible[i] and found[i]["kind"] is None]
-    assert len(alive) == len(set(alive))
+        kind, leader = expected[i]
+        if kind == "exact" and texts[leader] != texts[i]:
+            kind = "near"  # a copy of a document that is removed as a near-duplicate
+        assert (row["kind"], row["leader"]) == (kind, f"{leader:032x}" if kind else None)
+        if kind in ("exact", "near"):
+            assert row["similarity"] == (1.0 if kind == "exact" else jaccard(texts[i], texts[leader]))
+        stands_for = sum(1 for _, other in expected.values() if other == i)
+        assert row["cluster_size"] == (stands_for if kind is None and members[i][1] else 0)
+    kept = [i for i, row in found.items() if row["kind"] is None and members[i][1]]
+    assert not any(is_match(texts, i, j) for i, j in itertools.combinations(kept, 2))
 
 
 def test_positions_do_not_enter() -> None:
