@@ -19,7 +19,7 @@ NEAR_DUPLICATES = Slice(
 )
 QUALITY_REJECTS = Slice(
     "quality_rejects",
-    "NOT kept AND first_reason NOT IN ('near_duplicate', 'exact_duplicate')",
+    "NOT kept AND first_reason NOT IN ('near_duplicate', 'exact_duplicate', 'url_duplicate')",
     "decision",
     "dropped by the quality rules",
 )

@@ -43,8 +43,8 @@ def _kinds(con: duckdb.DuckDBPyConnection) -> Block:
             Column("mean_similarity", "mean similarity", "number"),
         ),
         lambda rows: (
-            stacked_bars(rows, "source", "documents", "kind", colours(["exact", "near"]), "documents removed"),
-            stacked_bars(rows, "source", "text_bytes", "kind", colours(["exact", "near"]), "text bytes removed"),
+            stacked_bars(rows, "source", "documents", "kind", colours(["exact", "near", "url"]), "documents removed"),
+            stacked_bars(rows, "source", "text_bytes", "kind", colours(["exact", "near", "url"]), "text bytes removed"),
         ),
     )
 
@@ -56,7 +56,7 @@ def _sizes(con: duckdb.DuckDBPyConnection) -> Block:
         "Sizes of clusters",
         "How many clusters of linked documents there are of each size (a link is a candidate; it need not be a duplicate).",
         "SELECT size, count(*) AS clusters, sum(documents)::BIGINT AS documents,\n"
-        "  sum(exact_removed + near_removed)::BIGINT AS removed\n"
+        "  sum(url_removed + exact_removed + near_removed)::BIGINT AS removed\n"
         "FROM (SELECT *, CASE WHEN documents <= 4 THEN documents::VARCHAR WHEN documents <= 8 THEN '5–8'\n"
         "  WHEN documents <= 16 THEN '9–16' WHEN documents <= 64 THEN '17–64' ELSE 'over 64' END AS size FROM duplicate_clusters)\n"
         "GROUP BY size ORDER BY min(documents)",
@@ -82,6 +82,7 @@ def _biggest(con: duckdb.DuckDBPyConnection) -> Block:
             Column("sources", "sources"),
             Column("documents", "documents", "count"),
             Column("kept_documents", "kept", "count"),
+            Column("url_removed", "same address", "count"),
             Column("exact_removed", "exact", "count"),
             Column("near_removed", "near", "count"),
             Column("least_similarity", "least similarity", "number"),

@@ -16,7 +16,8 @@ SELECT (SELECT coalesce(sum(records), 0)::BIGINT FROM accounts) AS records, coun
   coalesce(sum(text_bytes), 0)::BIGINT AS text_bytes, count(*) FILTER (kept) AS kept,
   coalesce(sum(text_bytes) FILTER (kept), 0)::BIGINT AS kept_bytes,
   count(*) FILTER (NOT kept AND duplicate_kind IS NULL) AS by_rules, count(*) FILTER (duplicate_kind = 'exact') AS exact,
-  count(*) FILTER (duplicate_kind = 'near') AS near, (SELECT count(*) FROM dead_letters) AS dead_letters,
+  count(*) FILTER (duplicate_kind = 'near') AS near, count(*) FILTER (duplicate_kind = 'url') AS url,
+  (SELECT count(*) FROM dead_letters) AS dead_letters,
   coalesce(sum(n_tokens), 0)::BIGINT AS tokens, coalesce(sum(n_tokens) FILTER (kept), 0)::BIGINT AS kept_tokens,
   (SELECT count(*) FROM sources) AS sources
 FROM curated
@@ -62,6 +63,7 @@ def corpus_tiles(total: Row) -> Block:
             ),
             Tile("dropped by rules", count(total["by_rules"]), of_documents(total["by_rules"])),
             Tile("exact duplicates", count(total["exact"]), of_documents(total["exact"])),
+            Tile("older versions", count(total["url"]), of_documents(total["url"])),
             Tile("near duplicates", count(total["near"]), of_documents(total["near"])),
             Tile("dead letters", count(total["dead_letters"]), "records that could not become documents"),
             Tile(

@@ -85,7 +85,7 @@ COMMENT ON COLUMN languages.mean_score IS 'mean probability of the language over
 
 CREATE VIEW duplicate_clusters AS
 SELECT component_id, count(*) AS documents, any_value(component_size) AS component_size, count(*) FILTER (kept) AS kept_documents,
-    count(*) FILTER (duplicate_kind = 'exact') AS exact_removed, count(*) FILTER (duplicate_kind = 'near') AS near_removed,
+    count(*) FILTER (duplicate_kind = 'url') AS url_removed, count(*) FILTER (duplicate_kind = 'exact') AS exact_removed, count(*) FILTER (duplicate_kind = 'near') AS near_removed,
     min(similarity) AS least_similarity, sum(text_bytes)::BIGINT AS text_bytes,
     coalesce(sum(text_bytes) FILTER (duplicate_kind IS NOT NULL), 0)::BIGINT AS removed_bytes,
     list_sort(list(DISTINCT source)) AS sources,
@@ -97,6 +97,7 @@ COMMENT ON COLUMN duplicate_clusters.component_id IS 'least content_hash of the 
 COMMENT ON COLUMN duplicate_clusters.documents IS 'linked documents, counted here [documents]';
 COMMENT ON COLUMN duplicate_clusters.component_size IS 'linked documents, as the stage resolve stated it [documents]';
 COMMENT ON COLUMN duplicate_clusters.kept_documents IS 'of them kept [documents]';
+COMMENT ON COLUMN duplicate_clusters.url_removed IS 'removed because there is a newer version of the same address [documents]';
 COMMENT ON COLUMN duplicate_clusters.exact_removed IS 'removed because the cleaned text is the same [documents]';
 COMMENT ON COLUMN duplicate_clusters.near_removed IS 'removed because the word shingles are nearly the same [documents]';
 COMMENT ON COLUMN duplicate_clusters.least_similarity IS 'least exact Jaccard similarity of a removed document with its leader';
@@ -116,7 +117,7 @@ SELECT f.rule, any_value(r.bound) AS bound, count(*) AS documents, sum(text_byte
 FROM failures f LEFT JOIN recipe_rules r ON r.rule = f.rule
 GROUP BY f.rule ORDER BY only_documents DESC, f.rule;
 COMMENT ON VIEW rule_effects IS 'What every rule drops, and what it alone drops (what would come back if it were switched off).';
-COMMENT ON COLUMN rule_effects.rule IS 'name of the rule, or exact_duplicate, near_duplicate';
+COMMENT ON COLUMN rule_effects.rule IS 'name of the rule, or url_duplicate, exact_duplicate, near_duplicate';
 COMMENT ON COLUMN rule_effects.bound IS 'its bound in words; null for duplicates';
 COMMENT ON COLUMN rule_effects.documents IS 'documents that fail it [documents]';
 COMMENT ON COLUMN rule_effects.text_bytes IS 'their cleaned text [bytes]';
