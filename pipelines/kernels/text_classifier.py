@@ -24,24 +24,23 @@ from pipelines.kernels.language_words import make_cache, text_vector, word_array
 def _probabilities(
     data: np.ndarray,
     offsets: np.ndarray,
-    longest: int,
+    has_end: bool,
     words: tuple,
     cache: tuple,
     output: tuple,
     scratch: tuple,
     label: int,
     path: np.ndarray,
+    of_word: tuple,
+    hashes: np.ndarray,
+    hidden: np.ndarray,
     found: np.ndarray,
 ) -> None:
     """Fill the probability of a label for every text; NaN where the model has no row for a text at all."""
-    dim, word_ngrams, end_row = words[0].shape[1], words[8], words[9]
-    hidden = np.zeros(dim, np.float32)
-    of_word = (np.zeros(dim, np.float32), np.empty(longest + 2, np.uint8))
-    hashes = np.empty(longest // 2 + 3 if word_ngrams > 1 else 1, np.int64)
     for text in range(offsets.shape[0] - 1):
         known = text_vector(data, offsets[text], offsets[text + 1], words, cache, of_word, hashes, hidden)
         found[text] = np.nan
-        if known > 0 or end_row >= 0:
+        if known > 0 or has_end:
             found[text] = min(label_probability(hidden, output, scratch, label, path), 1.0)
 
 
@@ -93,6 +92,20 @@ class TextClassifier:
         number = self.number_of(label)
         buffers = string_buffers(without_control_words(text))
         found = np.empty(buffers.rows)
-        arguments = (self._words, self._cache, self._output, self._scratch, number, path_to_label(self._model, number))
-        _probabilities(buffers.data, buffers.offsets, buffers.longest_bytes, *arguments, found)
+        longest, dim = buffers.longest_bytes, self._model.rows.shape[1]
+        _probabilities(
+            buffers.data,
+            buffers.offsets,
+            self._model.end_of_sentence >= 0,
+            self._words,
+            self._cache,
+            self._output,
+            self._scratch,
+            number,
+            path_to_label(self._model, number),
+            (np.zeros(dim, np.float32), np.empty(longest + 2, np.uint8)),
+            np.empty(longest // 2 + 3 if self._model.word_ngrams > 1 else 1, np.int64),
+            np.zeros(dim, np.float32),
+            found,
+        )
         return found
