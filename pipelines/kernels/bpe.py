@@ -18,7 +18,7 @@ from numba import int64, njit, uint32, uint64
 from pipelines.kernels.arrow_strings import string_buffers
 from pipelines.kernels.bpe_merge import Scratch, make_scratch, merge_bytes
 from pipelines.kernels.bpe_model import PAIR_MULTIPLIER, BpeModel, Merges, WholeTokens, find_whole, low_bytes
-from pipelines.kernels.compile import KERNEL
+from pipelines.kernels.compile import INLINE, KERNEL
 from pipelines.kernels.hashing import load_u64, mix64
 from pipelines.kernels.pretokenizer_model import Machine
 from pipelines.kernels.pretokenizers import machine_classes, pretoken_end
@@ -44,7 +44,7 @@ class Cache(NamedTuple):
     used: np.ndarray
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def _cache_key(data: np.ndarray, start: int, end: int) -> tuple[int, int]:
     """Return 128 bits: up to 15 bytes exactly, with their number on top; else 120 hashed bits under 0xFF."""
     size = end - start
@@ -63,7 +63,7 @@ def _cache_key(data: np.ndarray, start: int, end: int) -> tuple[int, int]:
     return low, high | (uint64(0xFF) << uint64(56))
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def _find_row(low: int, high: int, rows: np.ndarray) -> int:
     """Return the row of a key, or the empty row where it would go."""
     mask = rows.shape[0] - 1
@@ -98,7 +98,7 @@ def _remember(low: int, high: int, at: int, count: int, symbol: np.ndarray, cach
     cache.used[0] += 1
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def _put_cached(at: int, cache: Cache, out: np.ndarray, end: int) -> int:
     """Write the ids of a cache row; return the new end."""
     head, tail = cache.row[at, 2], cache.row[at, 3]
@@ -174,7 +174,7 @@ def compose(text: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray) -> pa.
 class BytePairEncoder:
     """Encode columns of texts. Threads may share one; they then take turns."""
 
-    def __init__(self, model: BpeModel, cache_rows: int = 1 << 19) -> None:
+    def __init__(self, model: BpeModel, cache_rows: int = 1 << 20) -> None:
         """Prepare an encoder.
 
         Args:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 import numpy as np
-from numba import int64, njit, uint64
+from numba import int32, int64, njit, uint64
 
-from pipelines.kernels.bpe_model import NO_PAIR, NO_RANK, PAIR_MULTIPLIER, Merges
+from pipelines.kernels.bpe_model import NO_RANK, Merges, merge_slot
 from pipelines.kernels.compile import INLINE, KERNEL
 
-_SCAN_SYMBOLS: Final = 64
+_POSITION_BITS: Final = 6
+_SCAN_SYMBOLS: Final = 1 << _POSITION_BITS
 
 
 class Scratch(NamedTuple):
@@ -32,37 +33,54 @@ class Scratch(NamedTuple):
 def _find_pair(left: int, right: int, merges: Merges) -> tuple[int, int]:
     """Return the rank and the id of a merge; NO_RANK if the two do not merge."""
     key = (uint64(left) << uint64(32)) | uint64(right)
-    mask = merges.pair.shape[0] - 1
-    at = int64((key * PAIR_MULTIPLIER) >> uint64(32)) & mask
-    while merges.pair[at] != key:
-        if merges.pair[at] == NO_PAIR:
-            return NO_RANK, -1
-        at = (at + 1) & mask
-    return merges.rank[at], merges.merged[at]
+    value = merges.table[merge_slot(key, merges.table), 1]
+    return int64(value >> uint64(32)), int64(value & uint64(0xFFFFFFFF))
+
+
+@njit(**INLINE)
+def _rank_at(at: int, right: int, merges: Merges, scratch: Scratch) -> None:
+    """Note rank and id of the symbol at `at` and a right neighbour, as `rank << 6 | at`."""
+    rank, merged = _find_pair(scratch.symbol[at], right, merges)
+    scratch.rank[at] = NO_RANK if rank == NO_RANK else (rank << _POSITION_BITS) | at
+    scratch.merged[at] = merged
 
 
 @njit(**KERNEL)
 def _merge_by_scan(count: int, merges: Merges, scratch: Scratch) -> int:
-    """Merge the symbols, lowest rank and then leftmost first; return how many are left. O(count^2)."""
-    symbol, rank, merged = scratch.symbol, scratch.rank, scratch.merged
-    while count > 1:
-        lowest, best = NO_RANK, -1
-        for i in range(count - 1):
-            if rank[i] < lowest:
-                lowest, best = rank[i], i
-        if best < 0:
+    """Merge the symbols, lowest rank and then leftmost first; return how many are left. O(count^2), in vectors.
+
+    Symbols stay where they are; `rank` holds `rank << 6 | position`, so the least one names the place as well.
+    """
+    symbol, rank, before, after = scratch.symbol, scratch.rank, scratch.before, scratch.after
+    for i in range(count):
+        before[i] = i - 1
+        after[i] = i + 1
+    rank[count - 1] = NO_RANK
+    while True:
+        lowest = int32(NO_RANK)
+        for i in range(count):
+            lowest = min(lowest, rank[i])
+        if lowest == NO_RANK:
             break
-        symbol[best] = merged[best]
-        count -= 1
-        for i in range(best + 1, count):
-            symbol[i] = symbol[i + 1]
-            rank[i] = rank[i + 1]
-            merged[i] = merged[i + 1]
-        if best > 0:
-            rank[best - 1], merged[best - 1] = _find_pair(symbol[best - 1], symbol[best], merges)
-        if best < count - 1:
-            rank[best], merged[best] = _find_pair(symbol[best], symbol[best + 1], merges)
-    return count
+        at = int64(lowest) & ((1 << _POSITION_BITS) - 1)
+        symbol[at] = scratch.merged[at]
+        gone = after[at]
+        rank[gone] = NO_RANK
+        right = after[gone]
+        after[at] = right
+        if right < count:
+            before[right] = at
+            _rank_at(at, symbol[right], merges, scratch)
+        else:
+            rank[at] = NO_RANK
+        if before[at] >= 0:
+            _rank_at(before[at], symbol[at], merges, scratch)
+    left, at = 0, 0
+    while at < count:  # left <= at, so nothing unread is overwritten
+        symbol[left] = symbol[at]
+        left += 1
+        at = after[at]
+    return left
 
 
 @njit(**KERNEL)
@@ -155,7 +173,10 @@ def merge_bytes(data: np.ndarray, start: int, end: int, merges: Merges, scratch:
     if count > _SCAN_SYMBOLS:
         return _merge_by_heap(count, merges, scratch)
     for i in range(count - 1):
-        scratch.rank[i], scratch.merged[i] = _find_pair(scratch.symbol[i], scratch.symbol[i + 1], merges)
+        value = merges.of_bytes[(int64(data[start + i]) << 8) | int64(data[start + i + 1])]
+        found = int64(value >> uint64(32))
+        scratch.rank[i] = NO_RANK if found == NO_RANK else (found << _POSITION_BITS) | i
+        scratch.merged[i] = value & uint64(0xFFFFFFFF)
     return _merge_by_scan(count, merges, scratch)
 
 

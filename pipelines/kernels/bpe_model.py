@@ -24,6 +24,10 @@ NO_PAIR: Final = np.uint64(0xFFFFFFFFFFFFFFFF)
 """Marks an empty slot of the merge table."""
 NO_RANK: Final = 0x7FFFFFFF
 """Rank of two neighbours that do not merge."""
+NO_MERGE: Final = np.uint64(NO_RANK << 32)
+"""What the tables say of two neighbours that do not merge."""
+MOST_MERGES: Final = 1 << 25
+"""A rank and a position below 64 fit into one positive int32."""
 PAIR_MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _MOST_IDS: Final = 1 << 31
 # All bytes have a token, so an unknown token and fusing them never act and are no reason to refuse.
@@ -44,15 +48,14 @@ class Merges(NamedTuple):
 
     Attributes:
         byte_id: `int32 [256]`, token id of every byte.
-        pair: `uint64 [slots]`, open addressing: `left id << 32 | right id`, or NO_PAIR.
-        rank: `int32 [slots]`, order of the merge; lower goes first.
-        merged: `int32 [slots]`, token id of the merged pair.
+        table: `uint64 [slots, 2]`, open addressing: `left id << 32 | right id` (or NO_PAIR) and
+            `rank << 32 | token id of the merged pair`; lower ranks go first.
+        of_bytes: `uint64 [65536]`, the second column for two neighbouring bytes (`first << 8 | second`), or NO_MERGE.
     """
 
     byte_id: np.ndarray
-    pair: np.ndarray
-    rank: np.ndarray
-    merged: np.ndarray
+    table: np.ndarray
+    of_bytes: np.ndarray
 
 
 class WholeTokens(NamedTuple):
@@ -139,10 +142,10 @@ def load_bpe(tokenizer_json: str) -> BpeModel:
     if missing:
         raise UnsupportedTokenizer(f"vocabulary without the bytes {missing[:8]}")
     tokens = token_bytes(body)
-    if len(tokens) > _MOST_IDS:
-        raise UnsupportedTokenizer(f"{len(tokens)} token ids")
+    if len(tokens) > _MOST_IDS or len(body["model"]["merges"]) > MOST_MERGES:
+        raise UnsupportedTokenizer(f"{len(tokens)} token ids, {len(body['model']['merges'])} merges")
     byte_id = np.array([vocab[character] for character in byte_alphabet()], np.int32)
-    merges = Merges(byte_id, *_merge_table(body["model"]["merges"], vocab))
+    merges = Merges(byte_id, *_merge_tables(body["model"]["merges"], vocab, byte_id))
     whole = _whole_tokens(vocab if body["model"].get("ignore_merges") else {})
     for array in (*merges, *whole):
         array.flags.writeable = False
@@ -194,23 +197,36 @@ def is_byte_level(body: dict[str, Any]) -> bool:
     return (body.get("decoder") or {}).get("type") == "ByteLevel"
 
 
-def _merge_table(merges: list[Any], vocab: dict[str, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Build the open-addressing table; of a repeated merge the last counts, as in `tokenizers`."""
-    found: dict[int, tuple[int, int]] = {}
+def _merge_tables(merges: list[Any], vocab: dict[str, int], byte_id: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Build `table` and `of_bytes` of Merges; of a repeated merge the last counts, as in `tokenizers`."""
+    found: dict[int, int] = {}
     for rank, merge in enumerate(merges):
         left, right = merge.split(" ") if isinstance(merge, str) else merge
-        found[(vocab[left] << 32) | vocab[right]] = (rank, vocab[left + right])
-    slots = 1 << max(4, (4 * len(found)).bit_length())
-    pair = np.full(slots, NO_PAIR, np.uint64)
-    rank_of = np.full(slots, NO_RANK, np.int32)
-    merged = np.full(slots, -1, np.int32)
-    multiplier = int(PAIR_MULTIPLIER)
-    for key, (rank, number) in found.items():
-        at = ((key * multiplier & 0xFFFFFFFFFFFFFFFF) >> 32) & (slots - 1)
-        while pair[at] != NO_PAIR:
-            at = (at + 1) & (slots - 1)
-        pair[at], rank_of[at], merged[at] = key, rank, number
-    return pair, rank_of, merged
+        found[(vocab[left] << 32) | vocab[right]] = (rank << 32) | vocab[left + right]
+    table = np.empty((1 << max(4, (2 * len(found)).bit_length()), 2), np.uint64)
+    table[:] = NO_PAIR, NO_MERGE
+    _fill_table(np.fromiter(found, np.uint64, len(found)), np.fromiter(found.values(), np.uint64, len(found)), table)
+    ids = byte_id.tolist()
+    no_merge = int(NO_MERGE)
+    pairs = (found.get((left << 32) | right, no_merge) for left in ids for right in ids)
+    return table, np.fromiter(pairs, np.uint64, 1 << 16)
+
+
+@njit(**INLINE)
+def merge_slot(key: int, table: np.ndarray) -> int:
+    """Return the slot of a pair in `Merges.table`, or the empty slot where it would go."""
+    mask = table.shape[0] - 1
+    at = int64((key * PAIR_MULTIPLIER) >> uint64(32)) & mask
+    while table[at, 0] != key and table[at, 0] != NO_PAIR:
+        at = (at + 1) & mask
+    return at
+
+
+@njit(**KERNEL)
+def _fill_table(keys: np.ndarray, values: np.ndarray, table: np.ndarray) -> None:
+    for i in range(keys.shape[0]):
+        at = merge_slot(keys[i], table)
+        table[at, 0], table[at, 1] = keys[i], values[i]
 
 
 @njit(**INLINE)

@@ -68,7 +68,7 @@ def _space_end(data: np.ndarray, start: int, end: int, classes: np.ndarray, line
     return last if followed and last > start else at
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def _run_end(data: np.ndarray, at: int, end: int, classes: np.ndarray, kind: int) -> int:
     """Return where the characters of one class end."""
     while at < end:
@@ -98,7 +98,7 @@ def _line_ends_end(data: np.ndarray, at: int, end: int) -> int:
     return at
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def _contraction_end(data: np.ndarray, start: int, end: int, any_case: bool) -> int:
     """Return where 's, 't, 're, 've, 'm, 'll or 'd ends that starts here, or `start`."""
     if data[start] != _APOSTROPHE or start + 1 >= end:
@@ -118,7 +118,7 @@ def _contraction_end(data: np.ndarray, start: int, end: int, any_case: bool) -> 
     return start
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def _gpt2_end(data: np.ndarray, start: int, end: int, classes: np.ndarray) -> int:
     r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+."""
     at = _contraction_end(data, start, end, False)
@@ -230,7 +230,7 @@ def _deepseek_end(data: np.ndarray, start: int, end: int, classes: np.ndarray, d
     return at
 
 
-@njit(**KERNEL)
+@njit(**INLINE)
 def pretoken_end(data: np.ndarray, start: int, end: int, classes: np.ndarray, kind: int, digits: int) -> int:
     """Return where the pre-token ends that starts at `start`.
 

@@ -14,7 +14,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from pipelines.kernels.bpe import BytePairEncoder
-from pipelines.kernels.bpe_model import load_bpe
+from pipelines.kernels.bpe_model import NO_MERGE, load_bpe
 from pipelines.ops import tokenize_text
 from pipelines.ops.tokenize_text import LibraryEncoder, load_decoder, load_encoder
 
@@ -106,7 +106,7 @@ def test_what_the_kernel_does_not_cover_is_said_and_done_by_the_library(caplog):
 def test_a_kernel_with_other_ids_is_not_used(caplog, monkeypatch):
     def wrong(text: str):
         model = load_bpe(text)
-        return dataclasses.replace(model, merges=model.merges._replace(rank=model.merges.rank[::-1].copy()))
+        return dataclasses.replace(model, merges=model.merges._replace(of_bytes=np.full_like(model.merges.of_bytes, NO_MERGE)))
 
     monkeypatch.setattr(tokenize_text, "load_bpe", wrong)
     with caplog.at_level(logging.WARNING):
