@@ -106,7 +106,9 @@ def test_what_the_kernel_does_not_cover_is_said_and_done_by_the_library(caplog):
 def test_a_kernel_with_other_ids_is_not_used(caplog, monkeypatch):
     def wrong(text: str):
         model = load_bpe(text)
-        return dataclasses.replace(model, merges=model.merges._replace(of_bytes=np.full_like(model.merges.of_bytes, NO_MERGE)))
+        return dataclasses.replace(
+            model, merges=model.merges._replace(of_bytes=np.full_like(model.merges.of_bytes, NO_MERGE))
+        )
 
     monkeypatch.setattr(tokenize_text, "load_bpe", wrong)
     with caplog.at_level(logging.WARNING):
