@@ -57,6 +57,17 @@ _REPLAY_EPILOG = """
 """
 
 
+_REMOVE_EPILOG = """
+**Examples**
+
+`mixtrace remove build/web --url https://example.org/page --reason "request 17" --dry-run` — what would go
+
+`mixtrace remove build/web --file opt-out.txt --reason "opt-outs of May" --copies exact` — a list, and all copies
+
+`mixtrace remove build/web` — complete a removal that was interrupted
+"""
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog=_CURATE_EPILOG,
@@ -102,6 +113,41 @@ def replay(
 
     options = CurateOptions("", workspace, workers, engine, dry_run=dry_run, flags=tuple(context.args))
     run_replay(ReplayOptions(options, source, error))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=_REMOVE_EPILOG,
+)
+def remove(
+    context: typer.Context,
+    workspace: Annotated[str, typer.Argument(help="Finished workspace: a folder or gs://, s3:// prefix.")],
+    url: Annotated[list[str] | None, typer.Option(help="URL, as the workspace has it; may repeat.")] = None,
+    id: Annotated[list[str] | None, typer.Option("--id", help="doc_id (32 hex digits); may repeat.")] = None,
+    native_id: Annotated[list[str] | None, typer.Option(help="Id in the source; may repeat.")] = None,
+    file: Annotated[list[str] | None, typer.Option(help="List of URLs or ids, one per line; may repeat.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; the audit keeps it.")] = "",
+    by: Annotated[str | None, typer.Option(help="Who asked for it; the audit keeps it.")] = None,
+    copies: Annotated[
+        str, typer.Option(help="Duplicates that go, too: none, exact (the same text) or near (linked as duplicates).")
+    ] = "none",
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes. Default: one per processor.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine: a file of conf/runners without .toml, or a path.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be removed; do nothing.")] = False,
+) -> None:
+    """Remove: take documents out of a curated corpus, shards included, for good, with an audit."""
+    from pipelines.beam.curate import CurateOptions
+    from pipelines.beam.remove import RemoveOptions, run_remove
+    from pipelines.removal import Selector, read_selectors
+
+    named = [
+        *(Selector("url", value) for value in url or ()),
+        *(Selector("id", value) for value in id or ()),
+        *(Selector("native_id", value) for value in native_id or ()),
+        *(selector for path in file or () for selector in read_selectors(path)),
+    ]
+    options = CurateOptions("", workspace, workers, engine, dry_run=dry_run, flags=tuple(context.args))
+    run_remove(RemoveOptions(options, tuple(named), reason, by, copies))
 
 
 @app.command()

@@ -15,6 +15,8 @@ from pipelines.contracts.errors import InputError, message
 from pipelines.contracts.shards import read_shard, shard_path
 from pipelines.contracts.tasks import Context, Plan, part_file
 from pipelines.ops.rules import evaluate_rules, recipe_rules
+from pipelines.ops.tombstones import REASON
+from pipelines.removal import read_removals
 from pipelines.stages import tokenize
 from pipelines.stages.index import partition_count
 
@@ -77,6 +79,7 @@ def document_life(context: Context, part: int, row: int) -> dict[str, Any]:
     return {
         "record": record,
         "signals": {k: v for k, v in signals.to_pylist()[0].items() if k not in ("part", "row")},
+        "removal": next((r for r in read_removals(context.workspace) if r["doc_id"] == record["doc_id"]), None),
         "removed_lines": _removed_lines(context, part, row),
         "duplicate": _duplicate(context, part, row),
         "contamination": _contamination(context, part, row),
@@ -136,6 +139,8 @@ def _rules(context: Context, signals: pa.Table, source: pa.ChunkedArray) -> list
 
 def _shard_row(context: Context, doc_id: str, source: str, decision: dict[str, Any]) -> dict[str, Any] | None:
     """Find the row of the document in its shard: shards are ranges of doc_id, and sorted by it."""
+    if decision["first_reason"] == REASON:
+        return None
     verdict = "kept" if decision["kept"] else "rejected"
     if not manifest.read_tasks(context.workspace, "tokenize"):
         return None
@@ -152,7 +157,9 @@ def _shard_row(context: Context, doc_id: str, source: str, decision: dict[str, A
 def format_life(life: dict[str, Any]) -> str:
     """Lay out one life for a terminal."""
     lines = []
-    for title in ("record", "decision", "duplicate", "tokens"):
+    for title in ("record", "removal", "decision", "duplicate", "tokens"):
+        if title == "removal" and life[title] is None:
+            continue
         lines.append(title)
         body = life[title] or {"": "none"}
         lines += [f"  {key:<16} {_shown(value)}" for key, value in body.items() if value not in (None, [])]

@@ -30,6 +30,7 @@ STAGES = (
     "tokenize",
     "card",
     "verify",
+    "remove",
 )
 
 

@@ -23,6 +23,7 @@ from pipelines.ops.list_files import read_list
 from pipelines.ops.privacy.mask import make_masker
 from pipelines.ops.quality_models import check_models
 from pipelines.ops.rules import signal_groups
+from pipelines.removal import refuse_pending
 from pipelines.stages import STAGES
 
 _STALL_S = 900.0
@@ -58,6 +59,7 @@ def run_curate(options: CurateOptions) -> None:
     check_recipe(recipe)
     engine = choose_engine(options)
     workspace = options.out or f"build/{recipe.name}"
+    refuse_pending(workspace)
     context, plan = open_workspace(recipe, workspace, write=not options.dry_run)
     if options.dry_run:
         print_dry_run(context, plan)
@@ -191,6 +193,7 @@ def run_verify(workspace: str, workers: int | None) -> None:
     Raises:
         VerifyError: naming what contradicts what.
     """
+    refuse_pending(workspace)
     context, plan = load_workspace(workspace)
     lineage = Lineage(STAGES.values(), context.recipe, plan)
     for name, stage in STAGES.items():

@@ -17,6 +17,7 @@ from pipelines.contracts.errors import ConfigError, did_you_mean, message
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.tasks import Context, Lineage, Part, Plan, Stage
 from pipelines.planning import repair_plan
+from pipelines.removal import refuse_pending
 from pipelines.stages import STAGES
 
 Tasks = dict[str, TaskManifest]
@@ -46,6 +47,7 @@ def run_replay(options: ReplayOptions) -> None:
         DataQualityError: still too many dead letters; everything else is kept.
     """
     workspace = options.curate.out or ""
+    refuse_pending(workspace)
     context, plan = load_workspace(workspace)
     check_recipe(context.recipe)
     before = manifest.read_stage(workspace, "ingest").tasks

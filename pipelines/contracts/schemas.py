@@ -45,7 +45,7 @@ DOCUMENTS = table(
         field("lang_hint", pa.string(), "language that an HTML page declares, two or three letters", nullable=True),
         field("text", pa.large_string(), "cleaned text, Unicode NFC"),
         field("raw_bytes", pa.int64(), "decompressed length of the record", "bytes"),
-        field("text_bytes", pa.int64(), "length of the cleaned text in UTF-8", "bytes"),
+        field("text_bytes", pa.int64(), "length of the cleaned text in UTF-8, even if it was removed", "bytes"),
         field("content_hash", pa.string(), "128-bit xxh3 of the cleaned text, 32 hex digits"),
         field(
             "edits",
@@ -377,6 +377,28 @@ DECISIONS = table(
     ],
 )
 
+REMOVALS = table(
+    "removals",
+    "Documents that were removed on request (`mixtrace remove`): the audit, and what keeps them out.",
+    [
+        _DOC_ID,
+        field("source", pa.string(), "name of the source in the recipe"),
+        field("path", pa.string(), "file, relative to the source root"),
+        field("offset", pa.int64(), "decompressed offset of the record in the file", "bytes"),
+        field("part", pa.int32(), "part in which it lay when it was removed"),
+        field("row", pa.int32(), "row in which it lay when it was removed"),
+        field("content_hash", pa.string(), "128-bit xxh3 of the text that was removed"),
+        field("text_bytes", pa.int64(), "length of the text that was removed", "bytes"),
+        field("kept", pa.bool_(), "whether it was kept until then"),
+        field("selector", pa.string(), "what named it: url, id, native_id, or copies of a document named so"),
+        field("selector_hash", pa.string(), "128-bit xxh3 of the URL or id that was given, 32 hex digits"),
+        field("reason", pa.string(), "why, as given"),
+        field("requested_by", pa.string(), "who asked for it, as given", nullable=True),
+        field("removed_at", pa.string(), "when, UTC (ISO 8601)"),
+        field("files", pa.list_(pa.string()), "files that were rewritten or deleted with it"),
+    ],
+)
+
 INDEX = table(
     "index",
     "Where a document lies, by the hash of its id and of its address; `explain` reads one partition.",
@@ -420,4 +442,5 @@ TABLES: dict[str, pa.Schema] = {
     "duplicates": DUPLICATES,
     "decisions": DECISIONS,
     "index": INDEX,
+    "removals": REMOVALS,
 }

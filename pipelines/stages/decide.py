@@ -13,12 +13,13 @@ from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file
 from pipelines.ops.rules import evaluate_rules, recipe_rules
 from pipelines.ops.splits import heldout_fractions, is_heldout
+from pipelines.ops.tombstones import REASON, is_removed
 from pipelines.stages import contamination, resolve
 from pipelines.stages.lines import documents_stage
 from pipelines.stages.payloads import split_by_partition, unpack
 
 DUPLICATE_REASONS = {"url": "url_duplicate", "exact": "exact_duplicate", "near": "near_duplicate"}
-_DOCUMENT_COLUMNS = ["doc_id", "part", "row", "source", "content_hash", "text_bytes"]
+_DOCUMENT_COLUMNS = ["doc_id", "part", "row", "source", "content_hash", "text_bytes", "edits"]
 
 
 def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
@@ -73,7 +74,8 @@ def decide_documents(
 ) -> pa.Table:
     """Decide on every document of a part.
 
-    Reasons come in the order: rules of the recipe, contaminated, duplicate by address, by text, nearly by text.
+    Reasons come in the order: rules of the recipe, contaminated, duplicate by address, by text, nearly by text. A
+    removed document is dropped for that alone: nothing else is known of it any more.
 
     Args:
         documents: [rows] without texts.
@@ -96,10 +98,12 @@ def decide_documents(
     for offset, kind in enumerate(DUPLICATE_REASONS):
         failed[member_rows, len(rules) + 1 + offset] = [k == kind for k in kinds]
     failing = [[names[j] for j in np.flatnonzero(row)] for row in failed]
+    for row in np.flatnonzero(is_removed(documents["edits"])):
+        failing[row] = [REASON]
     split, split_key = _splits(documents, verdicts, context, shares)
     columns = [
         *(documents[name] for name in ("doc_id", "part", "row")),
-        pa.array(~failed.any(axis=1)),
+        pa.array([not reasons for reasons in failing], pa.bool_()),
         pa.array([reasons[0] if reasons else None for reasons in failing], pa.string()),
         pa.array(failing, pa.list_(pa.string())),
         pa.array(split, pa.string()),
@@ -135,7 +139,9 @@ def count_decisions(documents: pa.Table, decisions: pa.Table) -> dict[str, int]:
     )
     for source, size, kept, reason, split in rows:
         verdict = "kept" if kept else "rejected"
-        names = [verdict, f"shard/{verdict}/{source}/{split}", f"source/{source}/{reason or 'kept'}"]
+        names = [verdict, f"source/{source}/{reason or 'kept'}"]
+        if reason != REASON:  # of a removed document there is nothing to tokenize
+            names.append(f"shard/{verdict}/{source}/{split}")
         if reason:
             names.append(f"dropped/{reason}")
         for name in names:

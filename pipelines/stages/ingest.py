@@ -21,6 +21,7 @@ from pipelines.ops.clean import clean
 from pipelines.ops.extract import Extracted, ExtractionError, extract
 from pipelines.ops.pages.blocks import model_digest
 from pipelines.ops.privacy.mask import Masker, key_mark, make_masker
+from pipelines.ops.tombstones import load_tombstones, tombstone_row
 from pipelines.readers import READERS
 from pipelines.readers.records import RAW_BYTES, BadRecord, Item, NonDocument, Record, read_options
 
@@ -117,6 +118,7 @@ class _Ingest:
         self.defaults = self.recipe.source(self.source).defaults
         self.masker = make_masker(self.recipe.pii)
         self.poison = frozenset(map(tuple, task.poison))
+        self.tombstones = load_tombstones(context.workspace)
         self.documents, self.dead = documents, dead
         self.counts: Counter[str] = Counter()
         self.row = self.reported_row = self.reported_bytes = 0
@@ -171,14 +173,17 @@ class _Ingest:
 
     def _document(self, path: str, record: Record, doc_id: str, data: bytes, extracted: Extracted) -> None:
         page, edits = extracted.metadata, extracted.edits
+        content_hash = ids.content_hash(data)
         row = (
             *(doc_id, self._masked(record.native_id, edits), self.part, self.row, self.source, path, record.offset),
             *(self._masked(self._url(path, record), edits), record.date or self.defaults.date),
             *(self._masked(page.title, edits), page.published),
             *(self._masked(page.canonical_url, edits), page.lang_hint),
-            *(data, record.length, len(data), ids.content_hash(data)),
+            *(data, record.length, len(data), content_hash),
             [{"rule": rule, "count": count} for rule, count in sorted(edits.items())],
         )
+        if self.tombstones.covers(doc_id, self.source, path, content_hash):
+            row = tuple(tombstone_row(dict(zip(schemas.DOCUMENTS.names, row, strict=True))).values())
         self.row += 1
         self.counts["documents"] += 1
         self.counts["document_raw_bytes"] += record.length
@@ -213,7 +218,8 @@ class _Ingest:
         self.counts["nondocument_bytes"] += length
 
     def _fail(self, path: str, record: Record, failure: _Failure) -> None:
-        raw = record.content[:RAW_BYTES]
+        removed = ids.document_id(self.source, path, record.offset) in self.tombstones.doc_ids
+        raw = b"" if removed else record.content[:RAW_BYTES]
         bad = BadRecord(record.offset, record.length, failure.error, failure.message, raw)
         self._bury(path, bad, failure.stage)
 

@@ -25,6 +25,7 @@ from pipelines.ops.duplicates import KINDS, describe_components, find_duplicates
 from pipelines.ops.rules import evaluate_rules, recipe_rules
 from pipelines.ops.splits import heldout_fractions
 from pipelines.ops.survivors import instants, rehydration_weights, survivor_ranks
+from pipelines.ops.tombstones import is_removed
 from pipelines.stages import contamination, match
 from pipelines.stages.lines import documents_stage
 from pipelines.stages.measure import minhash_params
@@ -110,7 +111,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
         progress.beat(int(high - low), chosen["text"].nbytes)
 
 
-_DOCUMENT_COLUMNS = [*match.KEY_COLUMNS, "doc_id", "date", "text", "text_bytes"]
+_DOCUMENT_COLUMNS = [*match.KEY_COLUMNS, "doc_id", "date", "text", "text_bytes", "edits"]
 
 
 def component_partition(labels: np.ndarray, partitions: int) -> np.ndarray:
@@ -130,7 +131,10 @@ def _members(
     """Collect what the reduce needs to know about some members of components."""
     near = recipe.dedup.near or Near()
     failed = evaluate_rules(signals, documents["source"], recipe_rules(recipe)).any(axis=1) | contaminated
-    instant = instants(documents["date"])
+    failed |= is_removed(documents["edits"])
+    failed |= is_removed(documents["edits"])
+    text_bytes = documents["text_bytes"].to_numpy()
+    rank = -text_bytes if recipe.dedup.survivor == "longest" else np.zeros_like(text_bytes)
     hashes, offsets = shingle_hashes(documents["text"].combine_chunks(), minhash_params(near))
     shares = task.payload["shares"]
     columns = [

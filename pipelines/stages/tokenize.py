@@ -22,6 +22,7 @@ from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.shards import shard_path, write_shard
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.ops.tokenize_text import Encoder, load_encoder
+from pipelines.ops.tombstones import REASON
 from pipelines.stages.payloads import split_by_partition, unpack
 from pipelines.stages.tokenizer import TOKENIZER_FILE, end_of_text_id, vocab_size
 
@@ -82,7 +83,7 @@ def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
 
 
 @functools.cache
-def _encoder(tokenizer_json: str) -> Encoder:
+def cached_encoder(tokenizer_json: str) -> Encoder:
     """Load a tokenizer once per worker process; its cache of pre-tokens lives as long."""
     return load_encoder(tokenizer_json)
 
@@ -98,19 +99,25 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
     tokenizer_json = read_tokenizer(workspace)
     end = end_of_text_id(tokenizer_json, context.recipe.tokenizer.end_of_text)
     schema = schemas.tokens(vocab_size(tokenizer_json))
-    decisions = tables.read_table(workspace, part_file("decisions", part), ["kept", "split"])
+    decisions = tables.read_table(workspace, part_file("decisions", part), ["kept", "split", "first_reason"])
     signals = tables.read_table(workspace, part_file("signals", part), ["lang"])
     groups = {(g["verdict"], g["source"], g["split"]): g for g in task.payload["groups"]}
     row = 0
     columns = ["doc_id", "part", "row", "source", "text", "text_bytes"]
     for batch in tables.read_batches(workspace, part_file("documents", part), columns):
-        text = batch["text"].combine_chunks()
-        here = slice(row, row + len(text))
-        encoded = encode_documents(batch, signals["lang"][here], _encoder(tokenizer_json), end, schema)
-        shards = assign_shards(batch, decisions[here], groups)
+        here = slice(row, row + batch.num_rows)
+        row += batch.num_rows
+        present = is_present(decisions[here])
+        batch, lang = batch.filter(present), signals["lang"][here].filter(present)
+        encoded = encode_documents(batch, lang, cached_encoder(tokenizer_json), end, schema)
+        shards = assign_shards(batch, decisions[here].filter(present), groups)
         yield from split_by_partition(encoded, shards)
-        row += len(text)
-        progress.beat(len(text), text.nbytes)
+        progress.beat(batch.num_rows, batch["text"].nbytes)
+
+
+def is_present(decisions: pa.Table) -> pa.ChunkedArray:
+    """Say which documents are in a shard: all but those that were removed on request."""
+    return pc.fill_null(pc.not_equal(decisions["first_reason"], REASON), True)
 
 
 def encode_documents(
@@ -166,11 +173,23 @@ def assign_shards(batch: pa.Table, decisions: pa.Table, groups: dict[tuple[str, 
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
     """Sort the documents of one shard by id and write it."""
     schema = schemas.tokens(vocab_size(read_tokenizer(context.workspace)))
-    rows = unpack(payloads, schema).combine_chunks()  # one copy; the payloads are freed
+    manifest_of_shard = write_rows(context, task, unpack(payloads, schema).combine_chunks())  # one copy
+    progress.beat(manifest_of_shard.counts["documents"], manifest_of_shard.outputs[0].bytes)
+    return manifest_of_shard
+
+
+def task_path(task: Task) -> str:
+    """Return the path of the shard that a task writes."""
+    group = ShardGroup(**task.payload["group"])
+    return shard_path(group.verdict, group.source, group.split, task.payload["index"], group.count)
+
+
+def write_rows(context: Context, task: Task, rows: pa.Table) -> TaskManifest:
+    """Write the rows of one shard, whatever their order."""
+    schema = schemas.tokens(vocab_size(read_tokenizer(context.workspace)))
     order = pc.sort_indices(rows["doc_id"])
-    group, index = ShardGroup(**task.payload["group"]), task.payload["index"]
-    path = shard_path(group.verdict, group.source, group.split, index, group.count)
-    output = write_shard(context.workspace, path, rows, order, schema)
+    group = ShardGroup(**task.payload["group"])
+    output = write_shard(context.workspace, task_path(task), rows, order, schema)
     tokens = int(pc.sum(pc.list_value_length(rows["input_ids"])).as_py() or 0)
     name = f"{group.verdict}/{group.source}/{group.split}"
     counts = {
@@ -179,7 +198,6 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
         f"{name}/documents": rows.num_rows,
         f"{name}/tokens": tokens,
     }
-    progress.beat(rows.num_rows, rows.nbytes)
     return TaskManifest("tokenize", task.key, task.fingerprint, (output,), counts)
 
 

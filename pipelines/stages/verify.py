@@ -22,6 +22,8 @@ from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.shards import read_shard, shard_path
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.ops.tokenize_text import load_decoder
+from pipelines.ops.tombstones import REASON, is_removed
+from pipelines.removal import removed_nodes
 from pipelines.stages import (
     card,
     components,
@@ -88,7 +90,9 @@ def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     shards = [{"kind": "shard", **task.payload} for task in tokenize.plan_reduce(context, plan, lineage)]
     leaders = [{"kind": "leaders"} for _ in range(layout["leaders"])]
     units = [{"kind": "lines"} for _ in range(layout["lines"])]
-    files = [{"kind": "files", "stage": stage.name} for stage in _CHECKED_STAGES if not stage.idle(context.recipe)]
+    names = [stage.name for stage in _CHECKED_STAGES if not stage.idle(context.recipe)]
+    removed = ["remove"] if manifest.read_tasks(context.workspace, "remove") else []
+    files = [{"kind": "files", "stage": name} for name in (*names, *removed)]
     payloads = [*shards, *leaders, *units, *files]
     return [Task("verify", part_key(i), mark, {**payload, "partition": i}) for i, payload in enumerate(payloads)]
 
@@ -100,13 +104,15 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
     duplicates = tables.read_table(workspace, part_file("duplicates", part))
     groups = {(g["verdict"], g["source"], g["split"]): g for g in task.payload["groups"]}
     documents, raw_bytes, text_bytes = 0, 0, 0
-    columns = list({"doc_id", "part", "text", "text_bytes", "raw_bytes", *verify_duplicates.DOCUMENT_COLUMNS})
+    columns = list({"doc_id", "part", "text", "text_bytes", "raw_bytes", "edits", *verify_duplicates.DOCUMENT_COLUMNS})
     for batch in tables.read_batches(workspace, part_file("documents", part), columns):
         here = decisions[documents : documents + batch.num_rows]
         check_documents(part, batch, here)
-        claims = batch.select(["doc_id", "content_hash", "text_bytes"]).combine_chunks()
+        present = tokenize.is_present(here)
+        claims = batch.filter(present).select(["doc_id", "content_hash", "text_bytes"]).combine_chunks()
         claim_batch = pa.record_batch([column.combine_chunks() for column in claims.columns], schema=_TOKEN_CLAIM)
-        yield from split_by_partition(claim_batch, tokenize.assign_shards(batch, here, groups))
+        shards = tokenize.assign_shards(batch.filter(present), here.filter(present), groups)
+        yield from split_by_partition(claim_batch, shards)
         layout = task.payload["shards"], task.payload["leaders"]
         yield from verify_duplicates.duplicate_claims(context.recipe, batch, here, duplicates, *layout)
         documents += batch.num_rows
@@ -137,12 +143,17 @@ def check_documents(part: int, batch: pa.Table, decisions: pa.Table) -> None:
         decisions["doc_id"].to_pylist(),
         decisions["kept"].to_pylist(),
         decisions["failed_rules"].to_pylist(),
+        is_removed(batch["edits"]).tolist(),
         strict=True,
     )
-    for (doc_id, text, size, stated), (decided_id, kept, failed) in zip(rows, decided, strict=True):
+    for (doc_id, text, size, stated), (decided_id, kept, failed, removed) in zip(rows, decided, strict=True):
         where = f"part {part}, document {doc_id}"
         data = text.encode()
-        if ids.content_hash(data) != stated or len(data) != size:
+        if removed:
+            if data or failed != [REASON]:
+                got = (len(data), failed)
+                raise VerifyError(message(where, "was removed, but is there", got, f"no text, dropped as {REASON}"))
+        elif ids.content_hash(data) != stated or len(data) != size:
             raise VerifyError(message(where, "text does not match its hash", ids.content_hash(data), stated))
         if decided_id != doc_id or kept == bool(failed):
             raise VerifyError(
@@ -194,7 +205,7 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
         checked = verify_duplicates.check_duplicates(unpack(payloads, schema), context.recipe)
     elif kind == "lines":
         assert context.recipe.lines is not None
-        checked = verify_lines.check_units(payloads, context.recipe.lines)
+        checked = verify_lines.check_units(payloads, context.recipe.lines, removed_nodes(context.workspace))
     else:
         checked = check_files(context.workspace, task.payload["stage"])
     progress.beat(checked, 0)

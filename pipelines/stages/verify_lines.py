@@ -12,6 +12,7 @@ from pipelines.contracts.errors import VerifyError, message
 from pipelines.contracts.recipe import Lines, Recipe
 from pipelines.contracts.tasks import part_file
 from pipelines.ops.lines import match_units, units_of, without_units
+from pipelines.ops.tombstones import is_removed
 from pipelines.stages import ingest
 from pipelines.stages.payloads import node_of
 
@@ -38,7 +39,11 @@ def check_part(workspace: str, recipe: Recipe, part: int) -> Iterator[np.ndarray
         low, high = np.searchsorted(row, [done, done + batch.num_rows])
         expected = without_units(batch, row[low:high] - done, start[low:high], end[low:high]).select(cut.schema.names)
         found = cut[done : done + batch.num_rows]
-        if not expected.equals(found):
+        sized = pa.array(~is_removed(found["edits"]))  # a removed document has the size that its text had when it went
+        if not (
+            expected.drop(["text_bytes"]).equals(found.drop(["text_bytes"]))
+            and expected["text_bytes"].filter(sized).equals(found["text_bytes"].filter(sized))
+        ):
             pairs = zip(expected.to_pylist(), found.to_pylist(), strict=False)
             first = next((e["doc_id"] for e, f in pairs if e != f), "the last of it")
             where = f"part {part}, document {first}"
@@ -81,12 +86,15 @@ def unit_claims(recipe: Recipe, part: int, batch: pa.Table, removed: pa.Table) -
     return np.unique(claims)
 
 
-def check_units(payloads: Iterable[bytes], lines: Lines) -> int:
+def check_units(payloads: Iterable[bytes], lines: Lines, removed: frozenset[int] = frozenset()) -> int:
     """Check that exactly the units go that enough texts hold, and that the least text keeps them.
+
+    Documents that were removed on request still count, and may have been the keeper; their texts cannot be asked.
 
     Args:
         payloads: packed CLAIM arrays: all claims of some keys.
         lines: the recipe's section.
+        removed: nodes of documents that were removed on request.
 
     Returns:
         Distinct units.
@@ -98,18 +106,26 @@ def check_units(payloads: Iterable[bytes], lines: Lines) -> int:
     claims = claims[np.lexsort((claims["node"], claims["text"], claims["key"]))]
     keys, starts, sizes = np.unique(claims["key"], return_index=True, return_counts=True)
     for key, start, size in zip(keys.tolist(), starts.tolist(), sizes.tolist(), strict=True):
-        held = claims[start : start + size]
-        texts = len(set(held["text"].tolist()))
-        if texts < lines.min_documents and not held["gone"].any():
-            continue
-        wanted = np.full(size, texts >= lines.min_documents)
-        if lines.keep == "one":
-            wanted &= held["text"] != held["text"][0]
-        wrong = held["gone"] != wanted
-        wrong |= held["gone"] & (held["documents"] != texts)
-        wrong |= held["gone"] & (held["keeper"] != (held["node"][0] if lines.keep == "one" else 0))
+        wrong = _wrong(claims[start : start + size], lines, removed)
         if wrong.any():
-            part, row = divmod(int(held["node"][np.flatnonzero(wrong)[0]]), 1 << 32)
+            part, row = divmod(int(claims["node"][start + np.flatnonzero(wrong)[0]]), 1 << 32)
             where = f"unit {key:016x} of part {part}, row {row}"
-            raise VerifyError(message(where, "wrong about who keeps it", "another", f"{texts} texts hold it"))
+            expected = f"at least {lines.min_documents} texts, of which the least keeps it"
+            raise VerifyError(message(where, "wrong about who keeps it", "other documents", expected))
     return len(keys)
+
+
+def _wrong(held: np.ndarray, lines: Lines, removed: frozenset[int]) -> np.ndarray:
+    """Say which claims on one key, sorted by text and node, are wrong; bool [claims]."""
+    texts = len(set(held["text"].tolist()))
+    gone = held["gone"]
+    if not gone.any():
+        return np.full(len(held), texts >= lines.min_documents)
+    stated, keeper = int(held["documents"][gone][0]), int(held["keeper"][gone][0])
+    enough = lines.min_documents <= stated and texts <= stated <= texts + len(removed)
+    wanted = np.ones(len(held), bool)
+    if lines.keep == "one" and keeper not in removed:
+        wanted = held["text"] != held["text"][0]
+        enough &= keeper == int(held["node"][0])
+    wrong = (gone != wanted) | (gone & (held["documents"] != stated)) | (gone & (held["keeper"] != keeper))
+    return wrong | (not enough)
