@@ -15,8 +15,7 @@ from pipelines.contracts.errors import InputError, message
 from pipelines.contracts.shards import read_shard, shard_path
 from pipelines.contracts.tasks import Context, Plan, part_file
 from pipelines.ops.rules import evaluate_rules, recipe_rules
-from pipelines.ops.tombstones import REASON
-from pipelines.removal import read_removals
+from pipelines.ops.tombstones import REASON, read_removals
 from pipelines.stages import tokenize
 from pipelines.stages.index import partition_count
 

@@ -13,12 +13,9 @@ import pyarrow.compute as pc
 from pipelines.contracts import ids, storage, tables
 from pipelines.contracts.errors import InputError, message
 from pipelines.contracts.tasks import Context, Plan, part_file
-from pipelines.ops.tombstones import REMOVALS_FILE, is_removed
+from pipelines.ops.tombstones import Removal, is_removed
 from pipelines.stages.index import partition_count
 
-PENDING_FILE = "removals/pending.json"
-Removal = dict[str, Any]
-"""A row of the table `removals`, or the first columns of one."""
 _COLUMNS = ["doc_id", "native_id", "url", "source", "path", "offset", "part", "row", "content_hash", "text_bytes"]
 _INDEX_KIND = {"url": "url", "id": "doc_id", "native_id": "native_id"}
 
@@ -46,34 +43,6 @@ def read_selectors(path: str) -> list[Selector]:
         raise InputError(message(path, "no such file", "nothing", "a list of URLs or ids, one per line"))
     lines = (line.strip() for line in storage.read_bytes(path).decode().splitlines())
     return [Selector("any", line) for line in lines if line and not line.startswith("#")]
-
-
-def is_pending(workspace: str) -> bool:
-    """Say whether a removal was interrupted."""
-    return storage.exists(storage.join(workspace, PENDING_FILE))
-
-
-def refuse_pending(workspace: str) -> None:
-    """Refuse a workspace in which a removal was interrupted.
-
-    Raises:
-        InputError: if that is so.
-    """
-    if is_pending(workspace):
-        hint = f"Run `mixtrace remove {workspace}`, which completes it."
-        raise InputError(message(workspace, "a removal was interrupted", PENDING_FILE, "a finished one", hint))
-
-
-def read_removals(workspace: str) -> list[Removal]:
-    """Return what was removed so far."""
-    if not storage.exists(storage.join(workspace, REMOVALS_FILE)):
-        return []
-    return tables.read_table(workspace, REMOVALS_FILE).to_pylist()
-
-
-def removed_nodes(workspace: str) -> frozenset[int]:
-    """Return where removed documents lay, as part << 32 | row."""
-    return frozenset(removal["part"] << 32 | removal["row"] for removal in read_removals(workspace))
 
 
 def find_selected(context: Context, plan: Plan, selectors: Sequence[Selector]) -> tuple[list[Removal], list[Selector]]:

@@ -23,7 +23,7 @@ from pipelines.ops.list_files import read_list
 from pipelines.ops.privacy.mask import make_masker
 from pipelines.ops.quality_models import check_models
 from pipelines.ops.rules import signal_groups
-from pipelines.removal import refuse_pending
+from pipelines.ops.tombstones import refuse_pending
 from pipelines.stages import STAGES
 
 _STALL_S = 900.0

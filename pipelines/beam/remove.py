@@ -22,8 +22,8 @@ from pipelines.contracts import manifest, schemas, storage, tables
 from pipelines.contracts.errors import ConfigError, InputError, message
 from pipelines.contracts.manifest import TaskManifest, output_file
 from pipelines.contracts.tasks import Context, Lineage, Plan, part_file, part_key
-from pipelines.ops.tombstones import REMOVALS_FILE, blank_rows
-from pipelines.removal import PENDING_FILE, Removal, Selector, add_copies, find_selected, is_pending, read_removals
+from pipelines.ops.tombstones import PENDING_FILE, REMOVALS_FILE, Removal, blank_rows, is_pending, read_removals
+from pipelines.removal import Selector, add_copies, find_selected
 from pipelines.reshard import reshard
 from pipelines.stages import STAGES
 from pipelines.stages.ingest import documents_file

@@ -16,8 +16,8 @@ from pipelines.contracts import manifest
 from pipelines.contracts.errors import ConfigError, did_you_mean, message
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.tasks import Context, Lineage, Part, Plan, Stage
+from pipelines.ops.tombstones import refuse_pending
 from pipelines.planning import repair_plan
-from pipelines.removal import refuse_pending
 from pipelines.stages import STAGES
 
 Tasks = dict[str, TaskManifest]

@@ -9,14 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.contracts import storage, tables
+from pipelines.contracts.errors import InputError, message
 
 REMOVALS_FILE = "removals/removals.parquet"
+PENDING_FILE = "removals/pending.json"
+Removal = dict[str, Any]
+"""A row of the table `removals`, or the first columns of one."""
 REASON = "removed"
 """First and only reason of the decision on a removed document; also its edit."""
 _FORGOTTEN = ("native_id", "url", "date", "title", "published", "canonical_url", "lang_hint")
@@ -87,3 +92,31 @@ def blank_rows(documents: pa.Table, doc_ids: Collection[str]) -> pa.Table:
         pieces += [documents.slice(done, at - done), pa.Table.from_pylist([row], documents.schema)]
         done = at + 1
     return pa.concat_tables([*pieces, documents.slice(done)])
+
+
+def is_pending(workspace: str) -> bool:
+    """Say whether a removal was interrupted."""
+    return storage.exists(storage.join(workspace, PENDING_FILE))
+
+
+def refuse_pending(workspace: str) -> None:
+    """Refuse a workspace in which a removal was interrupted.
+
+    Raises:
+        InputError: if that is so.
+    """
+    if is_pending(workspace):
+        hint = f"Run `mixtrace remove {workspace}`, which completes it."
+        raise InputError(message(workspace, "a removal was interrupted", PENDING_FILE, "a finished one", hint))
+
+
+def read_removals(workspace: str) -> list[Removal]:
+    """Return what was removed so far."""
+    if not storage.exists(storage.join(workspace, REMOVALS_FILE)):
+        return []
+    return tables.read_table(workspace, REMOVALS_FILE).to_pylist()
+
+
+def removed_nodes(workspace: str) -> frozenset[int]:
+    """Return where removed documents lay, as part << 32 | row."""
+    return frozenset(removal["part"] << 32 | removal["row"] for removal in read_removals(workspace))

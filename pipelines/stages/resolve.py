@@ -132,9 +132,7 @@ def _members(
     near = recipe.dedup.near or Near()
     failed = evaluate_rules(signals, documents["source"], recipe_rules(recipe)).any(axis=1) | contaminated
     failed |= is_removed(documents["edits"])
-    failed |= is_removed(documents["edits"])
-    text_bytes = documents["text_bytes"].to_numpy()
-    rank = -text_bytes if recipe.dedup.survivor == "longest" else np.zeros_like(text_bytes)
+    instant = instants(documents["date"])
     hashes, offsets = shingle_hashes(documents["text"].combine_chunks(), minhash_params(near))
     shares = task.payload["shares"]
     columns = [

@@ -22,8 +22,7 @@ from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.shards import read_shard, shard_path
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.ops.tokenize_text import load_decoder
-from pipelines.ops.tombstones import REASON, is_removed
-from pipelines.removal import removed_nodes
+from pipelines.ops.tombstones import REASON, is_removed, removed_nodes
 from pipelines.stages import (
     card,
     components,

@@ -19,7 +19,8 @@ from pipelines.contracts import manifest
 from pipelines.contracts.errors import ConfigError, InputError
 from pipelines.contracts.shards import read_shard
 from pipelines.explain import run_explain
-from pipelines.removal import Selector, read_removals, read_selectors
+from pipelines.ops.tombstones import read_removals
+from pipelines.removal import Selector, read_selectors
 from tests.data.awkward import write_recipe
 from tests.data.formats import json_line
 from tests.data.sentences import Writer
