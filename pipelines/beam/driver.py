@@ -80,8 +80,18 @@ def run_stages(context: Context, plan: Plan, executor: Executor, display: Displa
 def run_stage(
     context: Context, plan: Plan, lineage: Lineage, stage: Stage, executor: Executor, display: Display
 ) -> manifest.StageManifest:
-    """Run the tasks of a stage that are not done, and merge its manifests."""
-    work = tasks_of(context, plan, lineage, stage)
+    """Run the tasks of a stage that are not done, merge its manifests, and do so again while it plans further ones."""
+    while True:
+        work = tasks_of(context, plan, lineage, stage)
+        merged = _run_work(context, stage, work, executor, display)
+        planned = {task.key for task in tasks_of(context, plan, lineage, stage).missing}
+        if not planned or planned == {task.key for task in work.missing}:
+            return merged
+
+
+def _run_work(
+    context: Context, stage: Stage, work: StageWork, executor: Executor, display: Display
+) -> manifest.StageManifest:
     idle = stage.idle(context.recipe)
     if not idle:
         display.stage_started(stage.name, len(work.missing), len(work.keys) - len(work.missing))

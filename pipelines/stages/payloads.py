@@ -52,14 +52,24 @@ def split_keys(keys: np.ndarray, nodes: np.ndarray, partitions: int) -> Iterator
         nodes: [entries] uint64 packed (part, row).
         partitions: number of partitions.
     """
-    partition = partition_of(keys, partitions)
+    yield from split_entries(partition_of(keys, partitions), keys, nodes)
+
+
+def split_entries(partition: np.ndarray, keys: np.ndarray, nodes: np.ndarray) -> Iterator[tuple[int, bytes]]:
+    """Pack (key, node) entries, given the partition of each.
+
+    Args:
+        partition: [entries] int32.
+        keys: [entries] uint64.
+        nodes: [entries] uint64.
+    """
     order = np.argsort(partition, kind="stable")
     entries = np.empty(len(keys), KEY_ENTRY)
     entries["key"], entries["node"] = keys[order], nodes[order]
-    bounds = np.searchsorted(partition[order], np.arange(partitions + 1))
-    for number in range(partitions):
-        if bounds[number] < bounds[number + 1]:
-            yield number, entries[bounds[number] : bounds[number + 1]].tobytes()
+    numbers, starts = np.unique(partition[order], return_index=True)
+    ends = np.append(starts, len(order))[1:]
+    for number, start, end in zip(numbers, starts, ends, strict=True):
+        yield int(number), entries[start:end].tobytes()
 
 
 def join_keys(payloads: Iterable[bytes]) -> np.ndarray:
@@ -76,3 +86,8 @@ def node_of(part: int | np.ndarray, row: np.ndarray) -> np.ndarray:
 def part_and_row(node: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Unpack nodes into (part, row), both int32."""
     return (node >> np.uint64(32)).astype(np.int32), (node & np.uint64(0xFFFFFFFF)).astype(np.int32)
+
+
+def node_partition(nodes: np.ndarray, partitions: int) -> np.ndarray:
+    """Assign nodes to partitions; they are positions, so they are spread first (Fibonacci hashing)."""
+    return partition_of(nodes * np.uint64(0x9E3779B97F4A7C15), partitions)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pyarrow as pa
 
-from pipelines.contracts import ids, manifest, tables
+from pipelines.contracts import manifest, tables
 from pipelines.contracts.dedup import Near
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
@@ -30,7 +30,7 @@ from pipelines.stages import contamination, match
 from pipelines.stages.lines import documents_stage
 from pipelines.stages.measure import minhash_params
 from pipelines.stages.members import MemberStore, member_schema
-from pipelines.stages.payloads import split_by_partition
+from pipelines.stages.payloads import node_partition, split_by_partition
 
 VERDICTS = table(
     "resolve",
@@ -107,16 +107,11 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
         chosen = documents.take(pa.array(wanted[low:high] - first))
         here = slice(low, high)
         batch = _members(context.recipe, task, chosen, signals[here], sketches[here], labels[here], dirty[here])
-        yield from split_by_partition(batch, component_partition(labels[here], task.payload["partitions"]))
+        yield from split_by_partition(batch, node_partition(labels[here], task.payload["partitions"]))
         progress.beat(int(high - low), chosen["text"].nbytes)
 
 
 _DOCUMENT_COLUMNS = [*match.KEY_COLUMNS, "doc_id", "date", "text", "text_bytes", "edits"]
-
-
-def component_partition(labels: np.ndarray, partitions: int) -> np.ndarray:
-    """Assign components to partitions; labels are positions, so they are spread first (Fibonacci hashing)."""
-    return ids.partition_of(labels * np.uint64(0x9E3779B97F4A7C15), partitions)
 
 
 def _members(
