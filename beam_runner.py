@@ -25,7 +25,9 @@ app = typer.Typer(
 )
 design_app = typer.Typer(help="Plan ablation studies.", no_args_is_help=True)
 report_app = typer.Typer(help="Make the DuckDB snapshot and the report.", no_args_is_help=True)
+model_app = typer.Typer(help="Language models in and out, in the layout of `transformers`.", no_args_is_help=True)
 app.add_typer(design_app, name="design")
+app.add_typer(model_app, name="model")
 app.add_typer(report_app, name="report")
 app.add_typer(classifier_app, name="classifier")
 app.add_typer(perplexity_app, name="perplexity")
@@ -65,6 +67,21 @@ _REMOVE_EPILOG = """
 `mixtrace remove build/web --file opt-out.txt --reason "opt-outs of May" --copies exact` — a list, and all copies
 
 `mixtrace remove build/web` — complete a removal that was interrupted
+"""
+
+
+_EXPORT_EPILOG = """
+**Example**
+
+`mixtrace model export build/demo/analysis/1f0c/runs/full-0 /tmp/full` — then `AutoModelForCausalLM.from_pretrained("/tmp/full")`
+"""
+
+_EVALUATE_EPILOG = """
+**Examples**
+
+`mixtrace model evaluate /models/gpt2 build/demo` — per source, with the model's own tokenizer
+
+`mixtrace model evaluate /models/gpt2 build/demo --design designs/demo.yaml --context 64` — per slice of a study, and with as little context as its proxies have
 """
 
 
@@ -207,6 +224,35 @@ def effects(
     from analysis.effects_command import run_effects
 
     run_effects(workspace, design, as_json=json)
+
+
+@model_app.command("export", epilog=_EXPORT_EPILOG)
+def model_export(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run: WORKSPACE/analysis/STUDY/runs/RUN.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    workspace: Annotated[Path | None, typer.Option(help="Workspace that the run belongs to, if moved.")] = None,
+) -> None:
+    """Write a run as a model that `transformers` opens in one line: weights, config and tokenizer."""
+    from analysis.models.hf_export import export_run
+
+    export_run(run, out, workspace)
+    typer.echo(str(out))
+
+
+@model_app.command("evaluate", epilog=_EVALUATE_EPILOG)
+def model_evaluate(
+    model: Annotated[Path, typer.Argument(help="Folder of a causal model with its tokenizer, or of a run.")],
+    workspace: WorkspaceArgument,
+    design: Annotated[Path | None, typer.Option(help="Design whose slices are the targets. Default: sources.")] = None,
+    tokens: Annotated[int, typer.Option(min=256, help="Held-out tokens per target and population.")] = 12_000,
+    context: Annotated[int | None, typer.Option(min=2, help="Tokens per row. Default: the model's, <= 1024.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Bits per byte of any causal language model on disk, on the held-out documents of a workspace."""
+    from analysis.evaluate_model import run_evaluate_model
+
+    run_evaluate_model(model, workspace, design, tokens, context, device, json)
 
 
 @report_app.command("build")

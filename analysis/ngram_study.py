@@ -67,7 +67,7 @@ def _score(
     import pyarrow as pa
 
     started = time.process_time()
-    model = fit(counts)
+    model = fit(counts, proxy.discounts)
     tokens = int(counts.counts.sum())
     labels = {"design_id": design.design_id, "cell": PREFIX + cell, "block": block, "seed": 0}
     output = RunOutput(folder, labels)

@@ -81,11 +81,18 @@ class Proxy(BaseModel):
 
     order: int = Field(default=3, ge=1)
     """Order of the n-gram; unused by neural models."""
+    discounts: tuple[float, float, float] | None = None
+    """Literal discounts of the n-gram's counts of 1, 2, and 3 or more; None estimates them."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.eos_id >= self.vocab_size:
             raise ValueError(f"eos_id: not in the vocabulary: got {self.eos_id}; expected < {self.vocab_size}")
+        if self.discounts and not all(0 < d <= n for n, d in enumerate(self.discounts, start=1)):
+            raise ValueError(
+                f"discounts: no discounts of counts of 1, 2, 3 and more: got {self.discounts}; "
+                "expected three numbers above 0 and up to 1, 2 and 3"
+            )
         if self.model == "bert" and self.d_model % self.heads:
             raise ValueError(f"d_model: heads of unequal width: got {self.d_model} / {self.heads}; expected a multiple")
         if self.model == "bert" and not self.tied:
@@ -188,7 +195,7 @@ def _llama(proxy: Proxy) -> Any:
 def _ngram(proxy: Proxy) -> Any:
     from analysis.models.ngram import NgramTrainer
 
-    return NgramTrainer(proxy.order, proxy.vocab_size, proxy.eos_id)
+    return NgramTrainer(proxy.order, proxy.vocab_size, proxy.eos_id, proxy.discounts)
 
 
 def _feedforward(proxy: Proxy) -> Any:

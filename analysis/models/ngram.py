@@ -8,6 +8,9 @@ instead is wrong: they count types (26 % off in the effect on held-out loss).
 
 Documents are delimited: after EOS the history is EOS only, as often as the order needs, so n-grams never
 cross documents. The vocabulary is fixed and nothing is pruned.
+
+Discounts come from the counts of counts, or are literals of the proxy. With literals a document touches only
+the n-grams that it holds: `analysis.models.ngram_documents` leaves out one document at a time, exactly.
 """
 
 from __future__ import annotations
@@ -17,40 +20,44 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from analysis.models.ngram_keys import Packing, find
 from pipelines.contracts import storage
-from pipelines.contracts.errors import ConfigError, message
+
+Discounts = tuple[float, float, float]
+"""What is taken from counts of 1, of 2, and of 3 and more."""
 
 
 @dataclass(frozen=True)
 class NgramCounts:
-    """Raw counts of n-grams of the highest order, sorted by key.
-
-    A key packs the tokens, the oldest in the highest bits, `bits` each.
-    """
+    """Raw counts of n-grams of the highest order, sorted by key (see `Packing`)."""
 
     order: int
     vocab_size: int
     eos_id: int
-    keys: np.ndarray  # [types] uint64, ascending, unique
+    keys: np.ndarray  # [types] uint64 or bytes, ascending, unique
     counts: np.ndarray  # [types] int64, >= 1
 
     @property
-    def bits(self) -> int:
-        """Bits of a token in a key."""
-        return token_bits(self.vocab_size)
+    def packing(self) -> Packing:
+        """How tokens are packed into keys."""
+        return Packing(self.vocab_size)
 
 
 @dataclass(frozen=True)
-class _Level:
+class Level:
     """One order of the interpolation: p(w | h) = discounted(hw) + backoff(h) p_lower(w | shorter h)."""
 
-    keys: np.ndarray  # [types] uint64
-    discounted: np.ndarray  # [types] float64: (count - discount) / total of the history
-    histories: np.ndarray  # [histories] uint64
+    keys: np.ndarray  # [types] keys of n-grams
+    values: np.ndarray  # [types] int64 >= 1: counts of the highest order, continuation counts below
+    histories: np.ndarray  # [histories] keys of one token less
+    totals: np.ndarray  # [histories] int64: values of the n-grams that begin so
+    kinds: np.ndarray  # [histories, 3] int64: how many of them have the value 1, 2, and 3 or more
+    discounts: Discounts
+    discounted: np.ndarray  # [types] float64: (value - discount) / total of the history
     backoff: np.ndarray  # [histories] float64: mass that the discounts set free
-    discounts: tuple[float, float, float]
 
 
 @dataclass(frozen=True)
@@ -60,14 +67,15 @@ class NgramModel:
     order: int
     vocab_size: int
     eos_id: int
-    levels: tuple[_Level, ...]  # by order, 1 first
+    levels: tuple[Level, ...]  # by order, 1 first
+    literal: bool = False  # whether the discounts are literals
 
     def logp(self, ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Return [rows, time] float64 nats of ids[:, 1:], 0 where the mask is False.
 
         Where a row holds fewer tokens before than the order needs, the lower order answers.
         """
-        history = _histories(ids, self.order, self.eos_id)  # [rows, time, order - 1], -1 = unknown
+        history = token_histories(ids, self.order, self.eos_id)  # [rows, time, order - 1], -1 = unknown
         probability = self._probability(history.reshape(mask.size, self.order - 1), ids[:, 1:].reshape(-1))
         return np.where(mask, np.log(probability).reshape(mask.shape), 0.0)
 
@@ -80,21 +88,40 @@ class NgramModel:
 
     def _probability(self, history: np.ndarray, token: np.ndarray) -> np.ndarray:
         """Interpolate from the lowest order up; history [n, order - 1] (-1 = unknown), token [n]."""
-        bits = np.uint64(token_bits(self.vocab_size))
-        probability = np.full(len(token), 1.0 / self.vocab_size)
-        key_history = np.zeros(len(token), np.uint64)
-        known = np.ones(len(token), bool)
+        terms = self.terms(history, token)
+        return interpolate(*terms, self.vocab_size)
+
+    def terms(self, history: np.ndarray, token: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Look up what interpolation needs.
+
+        Args:
+            history: [n, order - 1] tokens before, oldest first; -1 where unknown.
+            token: [n] tokens.
+
+        Returns:
+            [order, n] discounted, [order, n] backoff, [order, n] whether the history of that order is known.
+        """
+        packing = Packing(self.vocab_size)
+        discounted = np.zeros((self.order, len(token)))
+        backoff = np.ones((self.order, len(token)))
+        known = np.ones((self.order, len(token)), bool)
         for depth, level in enumerate(self.levels):  # depth = tokens of history
-            if depth:
-                column = history[:, self.order - 1 - depth]
-                known &= column >= 0
-                older = np.where(known, column, 0).astype(np.uint64)
-                key_history |= older << (bits * np.uint64(depth - 1))
-            key = (key_history << bits) | token.astype(np.uint64)
-            backoff = _look_up(level.histories, level.backoff, key_history, 1.0)
-            higher = _look_up(level.keys, level.discounted, key, 0.0) + backoff * probability
-            probability = np.where(known, higher, probability)
-        return probability
+            tail = history[:, self.order - 1 - depth :]
+            known[depth] = (tail >= 0).all(1)
+            gram = np.concatenate([np.maximum(tail, 0), token[:, None]], 1)
+            at, found = find(level.keys, packing.pack(gram))
+            discounted[depth] = np.where(found, level.discounted[at] if len(level.keys) else 0.0, 0.0)
+            at, found = find(level.histories, packing.pack(gram[:, :-1]))
+            backoff[depth] = np.where(found, level.backoff[at] if len(level.histories) else 1.0, 1.0)
+        return discounted, backoff, known
+
+
+def interpolate(discounted: np.ndarray, backoff: np.ndarray, known: np.ndarray, vocab_size: int) -> np.ndarray:
+    """Return [n] probabilities from [order, n] terms; below the lowest order is the uniform distribution."""
+    probability = np.full(discounted.shape[1], 1.0 / vocab_size)
+    for mine, free, here in zip(discounted, backoff, known, strict=True):
+        probability = np.where(here, mine + free * probability, probability)
+    return probability
 
 
 @dataclass(frozen=True)
@@ -104,19 +131,11 @@ class NgramTrainer:
     order: int
     vocab_size: int
     eos_id: int
+    discounts: Discounts | None = None
 
     def train(self, rows: np.ndarray) -> NgramModel:
         """Fit on [rows, context + 1] token ids."""
-        return fit(count_rows(rows, self.order, self.vocab_size, self.eos_id))
-
-
-def token_bits(vocab_size: int) -> int:
-    """Bits that hold a token id.
-
-    >>> token_bits(4096), token_bits(4097)
-    (12, 13)
-    """
-    return max(1, (vocab_size - 1).bit_length())
+        return fit(count_rows(rows, self.order, self.vocab_size, self.eos_id), self.discounts)
 
 
 def count_rows(rows: np.ndarray, order: int, vocab_size: int, eos_id: int) -> NgramCounts:
@@ -130,24 +149,10 @@ def count_rows(rows: np.ndarray, order: int, vocab_size: int, eos_id: int) -> Ng
         order: tokens of an n-gram, itself included.
         vocab_size: fixed vocabulary.
         eos_id: token that ends documents.
-
-    Raises:
-        ConfigError: if an n-gram does not fit 64 bits.
     """
-    bits = token_bits(vocab_size)
-    if bits * order > 64:
-        raise ConfigError(
-            message("proxy.order", "n-grams do not fit 64 bits", f"{order} × {bits} bits", f"<= {64 // bits}")
-        )
     ids = np.asarray(rows, np.int64)
-    history = _histories(ids, order, eos_id)
-    whole = (history >= 0).all(-1)
-    key = np.zeros(int(whole.sum()), np.uint64)
-    for position in range(order - 1):
-        key = (key << np.uint64(bits)) | history[whole][:, position].astype(np.uint64)
-    key = (key << np.uint64(bits)) | ids[:, 1:][whole].astype(np.uint64)
-    keys, counts = np.unique(key, return_counts=True)
-    return NgramCounts(order, vocab_size, eos_id, keys, counts.astype(np.int64))
+    keys = whole_grams(ids, order, vocab_size, eos_id)
+    return count_keys(keys, order, vocab_size, eos_id)
 
 
 def count_atoms(
@@ -184,20 +189,25 @@ def subtract(total: NgramCounts, part: NgramCounts) -> NgramCounts:
     return NgramCounts(total.order, total.vocab_size, total.eos_id, total.keys[left], counts[left])
 
 
-def leave_out(atoms: Mapping[str, NgramCounts], names: Sequence[str]) -> NgramModel:
+def leave_out(atoms: Mapping[str, NgramCounts], names: Sequence[str], discounts: Discounts | None = None) -> NgramModel:
     """Fit without some atoms (fill = none): their counts are subtracted from the total of all."""
-    return fit(subtract(add(list(atoms.values())), add([atoms[name] for name in names])))
+    return fit(subtract(add(list(atoms.values())), add([atoms[name] for name in names])), discounts)
 
 
-def fit(counts: NgramCounts) -> NgramModel:
-    """Derive all tables from raw counts: the one training code path."""
+def fit(counts: NgramCounts, discounts: Discounts | None = None) -> NgramModel:
+    """Derive all tables from raw counts: the one training code path.
+
+    Args:
+        counts: of the highest order.
+        discounts: literals for every order; None estimates them from the counts of counts of each.
+    """
     levels = []
     keys, values = counts.keys, counts.counts
     for order in range(counts.order, 0, -1):
-        levels.append(_fit_level(keys, values, counts.bits))
+        levels.append(_fit_level(keys, values, order, counts.packing, discounts))
         if order > 1:
             keys, values = _continuations(keys, values, order, counts)
-    return NgramModel(counts.order, counts.vocab_size, counts.eos_id, tuple(reversed(levels)))
+    return NgramModel(counts.order, counts.vocab_size, counts.eos_id, tuple(reversed(levels)), discounts is not None)
 
 
 def save(counts: NgramCounts, path: Path) -> None:
@@ -205,11 +215,22 @@ def save(counts: NgramCounts, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {name: str(getattr(counts, name)) for name in ("order", "vocab_size", "eos_id")}
     temporary = path.with_name(f"{storage.TEMPORARY}{path.name}")
-    save_file({"keys": counts.keys, "counts": counts.counts}, temporary, metadata=metadata)
+    keys = counts.keys if counts.keys.dtype == np.uint64 else counts.keys.view(np.uint8).reshape(len(counts.keys), -1)
+    save_file({"keys": keys, "counts": counts.counts}, temporary, metadata=metadata)
     temporary.replace(path)
 
 
-def _histories(ids: np.ndarray, order: int, eos_id: int) -> np.ndarray:
+def load(path: Path) -> NgramCounts:
+    """Read raw counts back."""
+    with safe_open(path, "np") as file:
+        metadata = {name: int(value) for name, value in file.metadata().items()}
+        keys, counts = file.get_tensor("keys"), file.get_tensor("counts")
+    if keys.dtype != np.uint64:
+        keys = np.ascontiguousarray(keys).view(f"V{keys.shape[1]}").reshape(-1)
+    return NgramCounts(keys=keys, counts=counts, **metadata)
+
+
+def token_histories(ids: np.ndarray, order: int, eos_id: int) -> np.ndarray:
     """Return [rows, time, order - 1] tokens before ids[:, 1:], oldest first.
 
     Before the first token of a document stand EOS; before the start of a row is -1 (unknown).
@@ -227,6 +248,19 @@ def _histories(ids: np.ndarray, order: int, eos_id: int) -> np.ndarray:
     return out
 
 
+def whole_grams(ids: np.ndarray, order: int, vocab_size: int, eos_id: int) -> np.ndarray:
+    """Keys of the n-grams of [rows, context + 1] ids whose history is known, in reading order."""
+    history = token_histories(ids, order, eos_id)
+    whole = (history >= 0).all(-1)
+    return Packing(vocab_size).pack(np.concatenate([history[whole], ids[:, 1:][whole][:, None]], 1))
+
+
+def count_keys(keys: np.ndarray, order: int, vocab_size: int, eos_id: int) -> NgramCounts:
+    """Count n-grams given by their keys, [n]."""
+    unique, counts = np.unique(keys, return_counts=True)
+    return NgramCounts(order, vocab_size, eos_id, unique, counts.astype(np.int64))
+
+
 def _continuations(
     keys: np.ndarray, values: np.ndarray, order: int, counts: NgramCounts
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -235,31 +269,44 @@ def _continuations(
     What starts a document is extended by EOS only; there the counts themselves go down (Heafield et al.
     2013, "Scalable modified Kneser-Ney", adjusted counts).
     """
-    suffix = keys & np.uint64((1 << (counts.bits * (order - 1))) - 1)
-    shorter, where = np.unique(suffix, return_inverse=True)
+    shorter, where = np.unique(counts.packing.suffixes(keys, order), return_inverse=True)
     types = np.bincount(where, minlength=len(shorter)).astype(np.int64)
     if order == 2:
         return shorter, types
     tokens = np.zeros(len(shorter), np.int64)
     np.add.at(tokens, where, values)
-    starts = (shorter >> np.uint64(counts.bits * (order - 2))) == np.uint64(counts.eos_id)
+    starts = counts.packing.first(shorter, order - 1) == counts.eos_id
     return shorter, np.where(starts, tokens, types)
 
 
-def _fit_level(keys: np.ndarray, values: np.ndarray, bits: int) -> _Level:
+def _fit_level(keys: np.ndarray, values: np.ndarray, order: int, packing: Packing, literal: Discounts | None) -> Level:
     """Discount the counts of one order."""
-    histories, where = np.unique(keys >> np.uint64(bits), return_inverse=True)
-    total = np.zeros(len(histories), np.int64)
-    np.add.at(total, where, values)
-    discounts = _discounts(values)
+    histories, where = np.unique(packing.histories(keys, order), return_inverse=True)
+    totals = np.zeros(len(histories), np.int64)
+    np.add.at(totals, where, values)
+    discounts = literal or _discounts(values)
     kind = np.minimum(values, 3) - 1  # 0, 1, 2: counts of one, two, three and more
-    number = np.bincount(where * 3 + kind, minlength=3 * len(histories)).reshape(-1, 3)
-    discounted = (values - np.array(discounts)[kind]) / total[where]
-    backoff = (number @ np.array(discounts)) / total
-    return _Level(keys, discounted, histories, backoff, discounts)
+    kinds = np.bincount(where * 3 + kind, minlength=3 * len(histories)).reshape(-1, 3).astype(np.int64)
+    return Level(
+        keys, values, histories, totals, kinds, discounts,
+        discount(values, totals[where], discounts), free_mass(kinds, totals, discounts),
+    )  # fmt: skip
 
 
-def _discounts(values: np.ndarray) -> tuple[float, float, float]:
+def discount(values: np.ndarray, totals: np.ndarray, discounts: Discounts) -> np.ndarray:
+    """(value - discount) / total, [n] values >= 1 and [n] totals of their histories."""
+    return (values - np.array(discounts)[np.minimum(values, 3) - 1]) / totals
+
+
+def free_mass(kinds: np.ndarray, totals: np.ndarray, discounts: Discounts) -> np.ndarray:
+    """Share of each history's mass that its discounts set free: [n, 3] kinds, [n] totals to [n].
+
+    Written out: the rounding of a matrix product depends on the number of rows.
+    """
+    return (kinds[:, 0] * discounts[0] + kinds[:, 1] * discounts[1] + kinds[:, 2] * discounts[2]) / totals
+
+
+def _discounts(values: np.ndarray) -> Discounts:
     """Discounts of counts 1, 2 and 3+ (Chen & Goodman 1999, eq. 26); .5, 1, 1.5 where a small corpus has no such counts."""
     n1, n2, n3, n4 = (int((values == count).sum()) for count in (1, 2, 3, 4))
     if not (n1 and n2 and n3 and n4):
@@ -272,11 +319,3 @@ def _discounts(values: np.ndarray) -> tuple[float, float, float]:
         for count, (value, other) in enumerate(zip(found, default, strict=True), start=1)
     )
     return (first, second, third)
-
-
-def _look_up(keys: np.ndarray, values: np.ndarray, wanted: np.ndarray, default: float) -> np.ndarray:
-    """Return the value of each wanted key in a sorted table, or the default."""
-    if not len(keys):
-        return np.full(len(wanted), default)
-    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[at] == wanted, values[at], default)

@@ -170,7 +170,7 @@ def train_ngram(
     for frac in EVALUATION_FRACS:
         n_rows = round(len(rows) // proxy.batch * frac) * proxy.batch
         counts = count_rows(rows[:n_rows], proxy.order, proxy.vocab_size, proxy.eos_id)
-        model = fit(counts)
+        model = fit(counts, proxy.discounts)
         if frac < 1:
             part = _score(model, _curve_heldouts(evaluation.heldouts), proxy, n_rows * proxy.context)
             output.write_part(f"curve-{frac}", part)

@@ -13,14 +13,19 @@ import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from analysis import records
 from analysis.commands import contrasts_of, design_plan, open_design, train
 from analysis.data import document_tokens, token_stream, train_documents
 from analysis.design_file import DesignSpec
+from analysis.effects import bits_per_byte
 from analysis.effects_command import find_study, run_effects
+from analysis.evaluate_model import evaluate_model, format_evaluated
 from analysis.heldout import MAX_DOCUMENT_TOKENS, heldout_set, heldout_sets, token_byte_lengths
 from analysis.mixtures import normalised
+from analysis.models import Proxy
+from analysis.models.hf_export import export_run, read_tokenizer
 from analysis.plan import make_plan
 from analysis.slices import Slice, partition
 from pipelines.beam.curate import CurateOptions, run_curate
@@ -286,6 +291,55 @@ def test_a_stack_trains_the_same_runs(trained: Path, workspace: Path, design_fil
         shutil.rmtree(folder)
     train(workspace, design_file, 1, stack=3)
     assert {folder: (folder / "model.safetensors").read_bytes() for folder in folders} == before
+
+
+def test_a_run_goes_out_to_transformers_and_comes_back(trained: Path, workspace: Path, tmp_path: Path) -> None:
+    """Exported in one call, opened in one line, and scored by us as any model: the bits per byte of the run."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    run = trained / "runs" / "full-0"
+    export_run(run, tmp_path / "model")
+    theirs, tokenizer = (c.from_pretrained(tmp_path / "model") for c in (AutoModelForCausalLM, AutoTokenizer))
+    assert theirs.config.model_type == "llama"
+    text = "Zwei Wörter, 中文 <|endoftext|> 'quoted'\n\n  end"
+    ids = tokenizer(text, split_special_tokens=True)["input_ids"]
+    assert ids == Tokenizer.from_file(str(workspace / "tokenizer/tokenizer.json")).encode(text).ids or 0 not in ids
+    assert tokenizer.decode(ids) == text
+    own = bits_per_byte(records.read_table(run / "scores.parquet", "scores"))
+    for found in (
+        evaluate_model(tmp_path / "model", workspace, workspace / "design.yaml", tokens=600, context=16),
+        evaluate_model(run, workspace, workspace / "design.yaml", tokens=600),
+    ):
+        assert (found.context, found.likelihood) == (16, "causal")
+        assert len(found.rows) == 6
+        for row in found.rows:
+            assert row["lossy_documents"] == 0
+            assert row["bpb"] == pytest.approx(own[row["target"], row["population"], 8192], rel=2e-3)
+        assert "bpb" in format_evaluated(found)
+
+
+def test_what_cannot_be_exported_says_why(trained: Path, workspace: Path, tmp_path: Path) -> None:
+    run = trained / "runs" / "full-0"
+    with pytest.raises(InputError, match=r"not a finished run: got no run\.json"):
+        export_run(trained, tmp_path / "m")
+    with pytest.raises(ConfigError, match="transformers has no such model: got ngram"):
+        export_run(trained / "runs" / "ngram_full-0", tmp_path / "m")
+    moved = tmp_path / "study" / "runs" / "full-0"
+    shutil.copytree(run, moved)
+    design = json.loads((trained / "design.json").read_text())
+    (tmp_path / "study" / "design.json").write_text(json.dumps({**design, "corpus": "0" * 64}))
+    with pytest.raises(
+        InputError, match=f"another corpus than the run was trained on: got {design['corpus']}; expected 0"
+    ):
+        export_run(moved, tmp_path / "m", workspace)
+    proxy = Proxy.model_validate(json.loads((run / "run.json").read_text())["proxy"])
+    with pytest.raises(
+        InputError, match=f"another vocabulary than the model's: got {proxy.vocab_size} tokens; expected 99"
+    ):
+        read_tokenizer(workspace, proxy.model_copy(update={"vocab_size": 99}))
+    with pytest.raises(InputError, match="another end-of-text token"):
+        read_tokenizer(workspace, proxy.model_copy(update={"eos_id": 5}))
+    assert not (tmp_path / "m").exists()
 
 
 def test_effects_speak_json_and_a_missing_study_is_named(

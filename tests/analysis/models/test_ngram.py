@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.models import MODELS
-from analysis.models.ngram import add, count_atoms, count_rows, fit, leave_out, save, subtract, token_bits
-from pipelines.contracts.errors import ConfigError
+from analysis.models.ngram import add, count_atoms, count_rows, fit, leave_out, load, save, subtract
+from analysis.models.ngram_keys import Packing, token_bits
 from tests.analysis.toy import ToyStream, small_proxy
 
 EOS = 0
@@ -184,14 +184,52 @@ def test_learns_structure_and_saves(tmp_path):
     assert nats < math.log(64) - 0.5
     counts = count_rows(held, 3, 64, EOS)
     save(counts, tmp_path / "model.safetensors")
-    from safetensors.numpy import load_file
+    read = load(tmp_path / "model.safetensors")
+    assert (read.order, read.vocab_size, read.eos_id) == (3, 64, EOS)
+    assert np.array_equal(read.keys, counts.keys)
+    assert np.array_equal(read.counts, counts.counts)
+    wide = count_rows(held, 12, 64, EOS)
+    save(wide, tmp_path / "wide.safetensors")
+    assert np.array_equal(load(tmp_path / "wide.safetensors").keys, wide.keys)
 
-    read = load_file(tmp_path / "model.safetensors")
-    assert np.array_equal(read["keys"], counts.keys)
-    assert np.array_equal(read["counts"], counts.counts)
 
-
-def test_n_grams_that_do_not_fit_are_refused():
+def test_tokens_that_do_not_fit_64_bits_are_packed_as_bytes():
+    """Order 6 over 65,536 tokens takes 96 bits; everything equals the definitions, as with integers."""
     assert token_bits(65_536) == 16
-    with pytest.raises(ConfigError, match="expected <= 4"):
-        count_rows(np.zeros((1, 9), np.int64), 5, 65_536, EOS)
+    rows = _rows(7, n=30)
+    narrow, wide = (count_rows(rows, 6, vocab, EOS) for vocab in (9, 65_536))
+    assert (narrow.keys.dtype.kind, wide.keys.dtype.kind) == ("u", "V")
+    assert np.array_equal(narrow.counts, wide.counts)  # in the same order
+    assert np.array_equal(narrow.packing.unpack(narrow.keys, 6), wide.packing.unpack(wide.keys, 6))
+    model, slow = fit(wide), SlowKneserNey(rows, 6, 65_536)
+    for at in range(0, 30, 5):
+        history = [t if t != EOS else 1 for t in rows[at, :5].tolist()]
+        got = model.distribution(history)[:9]
+        np.testing.assert_allclose(got, [slow.p(tuple(history), token) for token in range(9)], rtol=1e-12)
+    without = subtract(wide, count_rows(rows[:7], 6, 65_536, EOS))
+    assert _tables_equal(fit(without), fit(count_rows(rows[7:], 6, 65_536, EOS)))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(2, 70_000), st.integers(1, 7), st.integers(0, 1000))
+def test_keys_sort_as_the_tokens_do(vocab, length, seed):
+    tokens = np.random.default_rng(seed).integers(0, vocab, (20, length))
+    packing = Packing(vocab)
+    keys = packing.pack(tokens)
+    assert np.array_equal(packing.unpack(keys, length), tokens)
+    assert np.array_equal(packing.unpack(np.sort(keys), length), np.array(sorted(tokens.tolist())))
+    assert np.array_equal(packing.first(keys, length), tokens[:, 0])
+    if length > 1:
+        assert np.array_equal(packing.unpack(packing.suffixes(keys, length), length - 1), tokens[:, 1:])
+        assert np.array_equal(packing.unpack(packing.histories(keys, length), length - 1), tokens[:, :-1])
+
+
+def test_literal_discounts_are_taken_as_they_are():
+    rows = _rows(8)
+    counts = count_rows(rows, 2, 9, EOS)
+    model = fit(counts, (0.4, 0.7, 0.9))
+    assert all(level.discounts == (0.4, 0.7, 0.9) for level in model.levels)
+    assert model.distribution([3]).sum() == pytest.approx(1, abs=1e-12)
+    assert MODELS["ngram"].build(small_proxy(model="ngram", discounts=(0.4, 0.7, 0.9))).discounts == (0.4, 0.7, 0.9)
+    with pytest.raises(ValueError, match="discounts: no discounts of counts of 1, 2, 3 and more"):
+        small_proxy(model="ngram", discounts=(0.4, 2.5, 0.9))
