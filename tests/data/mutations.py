@@ -7,15 +7,20 @@ records it touches, so that a test can demand the others.
 
 from __future__ import annotations
 
-import io
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import brotli
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from tests.data.columnar_mutations import (
+    COLUMNAR,
+    FREE_BYTES,
+    MAX_RECORD_BYTES,
+    Case,
+    columnar_cases,
+    made_texts,
+)
 from tests.data.formats import (
     WIKI_HEAD,
     WIKI_TAIL,
@@ -28,15 +33,9 @@ from tests.data.formats import (
     wiki_page,
     wikitext,
 )
-from tests.data.sentences import LANGUAGES, Writer
 
 SUFFIXES = ("", ".gz", ".zst", ".bz2", ".xz")
-COLUMNAR = ("parquet", "arrow", "arrow-stream")
 FORMATS = ("warc", "mediawiki", "jsonl", "csv", "tsv", "text", "lines", *COLUMNAR)
-MAX_RECORD_BYTES = 150_000  # limits under which the mutated files are to be read
-MAX_PAGE_BYTES = 100_000
-FREE_BYTES = 1_000_000
-_RECORDS = 12
 _HTTP = "application/http; msgtype=response"
 
 
@@ -51,27 +50,6 @@ class Block:
 
     data: bytes
     content: bytes | None = None
-
-
-@dataclass(frozen=True)
-class Case:
-    """A malformed file.
-
-    Attributes:
-        kind: format, one of `FORMATS`.
-        suffix: compression.
-        mutation: what was done to it.
-        data: the file.
-        sound: records in the sound original.
-        survivors: contents of the records that must be read in spite of the damage.
-    """
-
-    kind: str
-    suffix: str
-    mutation: str
-    data: bytes
-    sound: int
-    survivors: tuple[bytes, ...]
 
 
 @dataclass
@@ -122,14 +100,9 @@ class _File:
 # --- sound files ------------------------------------------------------------------------------------------------------
 
 
-def _texts(seed: int) -> list[str]:
-    writer = Writer(seed)
-    return [writer.document(LANGUAGES[writer.below(len(LANGUAGES))], 4 + writer.below(8)) for _ in range(_RECORDS)]
-
-
 def sound_blocks(kind: str, seed: int) -> list[Block]:
     """Return the blocks of a sound file."""
-    texts = _texts(seed)
+    texts = made_texts(seed)
     if kind == "warc":
         blocks = [Block(warc_record("warcinfo", "", b"software: made by code\r\n", "application/warc-fields"))]
         for n, text in enumerate(texts):
@@ -153,14 +126,6 @@ def sound_blocks(kind: str, seed: int) -> list[Block]:
         flat = [" ".join(text.split()).encode() for text in texts]
         return [Block(text + b"\n", text) for text in flat]
     return [Block(texts[0].encode(), texts[0].encode())]
-
-
-def sound_table(seed: int) -> pa.Table:
-    """Return the rows of a sound Parquet or Arrow file."""
-    texts = _texts(seed)
-    return pa.table(
-        {"id": range(len(texts)), "text": texts, "url": [f"https://t.example/{n}" for n in range(len(texts))]}
-    )
 
 
 # --- damage to one block, before packing ------------------------------------------------------------------------------
@@ -406,7 +371,7 @@ def make_cases(kind: str, suffix: str, count: int, seed: int = 0) -> Iterator[Ca
         seed: of everything that is drawn.
     """
     if kind in COLUMNAR:
-        yield from _columnar_cases(kind, count, seed)
+        yield from columnar_cases(kind, count, seed)
         return
     block_damage = _BLOCK_DAMAGE | ({"HTTP body": _http_body} if kind == "warc" else {})
     names = [*block_damage, *_FILE_DAMAGE]
@@ -426,101 +391,3 @@ def make_cases(kind: str, suffix: str, count: int, seed: int = 0) -> Iterator[Ca
         if kind == "text" and (name in _FILE_DAMAGE or len(file.blocks) != 1):
             survivors = []  # the whole file is the one record
         yield Case(kind, suffix, name, data, sound, tuple(survivors))
-
-
-# --- columnar files ---------------------------------------------------------------------------------------------------
-
-
-def _sound_columnar(kind: str, table: pa.Table, draw: random.Random) -> tuple[bytes, list[tuple[int, int]], int]:
-    """Write a file of groups of three rows.
-
-    Returns:
-        The file, where every group lies in it, and where what follows the groups starts.
-    """
-    sink = io.BytesIO()
-    if kind == "parquet":
-        compression = draw.choice(["none", "snappy", "zstd", "gzip"])
-        pq.write_table(table, sink, row_group_size=3, compression=compression, use_dictionary=draw.random() < 0.5)
-        metadata = pq.ParquetFile(io.BytesIO(sink.getvalue())).metadata
-        groups, start = [], 4
-        for number in range(metadata.num_row_groups):
-            group = metadata.row_group(number)
-            end = start + sum(group.column(c).total_compressed_size for c in range(group.num_columns))
-            groups.append((start, end))
-            start = end
-        return sink.getvalue(), groups, start
-    options = pa.ipc.IpcWriteOptions(compression=draw.choice([None, "lz4", "zstd"]))
-    new, groups = (pa.ipc.new_file if kind == "arrow" else pa.ipc.new_stream), []
-    with new(sink, table.schema, options=options) as writer:
-        for batch in table.to_batches(max_chunksize=3):
-            start = sink.tell()
-            writer.write_batch(batch)
-            groups.append((start, sink.tell()))
-    return sink.getvalue(), groups, groups[-1][1]
-
-
-def _columnar_bomb(kind: str, draw: random.Random) -> bytes:
-    """Write rows that are far larger decoded than in the file."""
-    if draw.random() < 0.5:
-        text = pa.array(["x" * 2 * MAX_RECORD_BYTES] * 40)
-    else:
-        text = pa.DictionaryArray.from_arrays(pa.array([0] * 40, pa.int32()), pa.array(["x" * 1_000_000]))
-    sink, table = io.BytesIO(), pa.table({"text": text})
-    if kind == "parquet":
-        pq.write_table(table, sink, compression="zstd", use_dictionary=draw.random() < 0.7, store_schema=False)
-    else:
-        new = pa.ipc.new_file if kind == "arrow" else pa.ipc.new_stream
-        with new(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-            writer.write_table(table)
-    return sink.getvalue()
-
-
-_COLUMNAR_DAMAGE = (
-    "bit flips",
-    "range of zeros",
-    "range of random bytes",
-    "deleted range",
-    "truncated file",
-    "foot",
-    "bomb",
-    "empty file",
-)
-
-
-def _damage_columnar(data: bytes, name: str, foot: int, draw: random.Random) -> tuple[bytes, int, int]:
-    """Damage a file; the file, and the range of the sound one that was touched."""
-    if name == "truncated file":
-        keep = draw.randrange(len(data))
-        return data[:keep], keep, len(data)
-    start = draw.randrange(foot, len(data)) if name == "foot" else draw.randrange(len(data))
-    size = draw.randint(1, 4) if name in ("bit flips", "foot") else draw.randint(10, 600)
-    end = min(start + size, len(data))
-    changed = {
-        "range of zeros": bytes(end - start),
-        "range of random bytes": draw.randbytes(end - start),
-        "deleted range": b"",
-    }.get(name, bytes(b ^ (1 << draw.randrange(8)) for b in data[start:end]))
-    return data[:start] + changed + data[end:], start, end if changed else len(data)
-
-
-def _columnar_cases(kind: str, count: int, seed: int) -> Iterator[Case]:
-    for number in range(count):
-        name = _COLUMNAR_DAMAGE[number % len(_COLUMNAR_DAMAGE)]
-        draw = random.Random(f"{kind}/{seed}/{number}")
-        table = sound_table(draw.randrange(40))
-        texts = [text.encode() for text in table["text"].to_pylist()]
-        if name in ("empty file", "bomb"):
-            data = b"" if name == "empty file" else _columnar_bomb(kind, draw)
-            yield Case(kind, "", name, data, 0 if name == "bomb" else len(texts), ())
-            continue
-        sound, groups, foot = _sound_columnar(kind, table, draw)
-        data, start, end = _damage_columnar(sound, name, foot, draw)
-        lost = [low < end and start < high for low, high in groups]
-        if start < groups[0][0] or (kind == "parquet" and end > foot):
-            lost = [True] * len(groups)  # without a schema or a footer there is no row
-        if kind == "arrow-stream" or (kind == "arrow" and end > foot):
-            lost = [any(lost[: at + 1]) for at in range(len(lost))]  # read from the front
-        if kind == "arrow" and end > foot and name != "truncated file":
-            lost = [True] * len(groups)  # a footer may still be one and point elsewhere
-        rows = [text for at, text in enumerate(texts) if not lost[at // 3]]
-        yield Case(kind, "", name, data, len(texts), tuple(rows))

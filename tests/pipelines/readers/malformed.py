@@ -21,16 +21,8 @@ from pipelines.readers import READERS
 from pipelines.readers.compression import Fault, Inflation, read_blocks
 from pipelines.readers.records import RAW_BYTES, BadRecord, Item, ReadOptions, Record
 from pipelines.readers.transcode import to_utf8
-from tests.data.mutations import (
-    COLUMNAR,
-    FORMATS,
-    FREE_BYTES,
-    MAX_PAGE_BYTES,
-    MAX_RECORD_BYTES,
-    SUFFIXES,
-    Case,
-    make_cases,
-)
+from tests.data.columnar_mutations import COLUMNAR, FREE_BYTES, MAX_PAGE_BYTES, MAX_RECORD_BYTES, Case
+from tests.data.mutations import FORMATS, SUFFIXES, make_cases
 
 _FORMAT = {"lines": "text", "arrow-stream": "arrow"}
 _SECONDS = 5.0  # for one file

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.readers.http import HttpError, parse_headers, parse_response
+from tests.data.columnar_mutations import Case
 from tests.data.formats import http_response
-from tests.data.mutations import Case
 from tests.pipelines.readers.malformed import faults_of
 
 _MARKS = {
