@@ -3,7 +3,8 @@
 A word's rows are summed once per process and then cost one cache row instead of about 25 hashed ones. The cache
 changes no result, because a text is always the sum of its words' sums, in their order. Where the score is a step
 function (loss ova and ns read a table of the sigmoid), rows are added one by one, in fastText's own order: the
-rounding of another order would move some texts by a step.
+rounding of another order would move some texts by a step. So they are in texts of many rows, where the roundings of
+two orders add up to more than 2e-5 of a probability.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pipelines.kernels.language_model import FNV_START, LABEL_PREFIX, FastTextMo
 
 _CACHE_BYTES: Final = 48 << 20
 _LONGEST_CACHED: Final = 255
+_MOST_ROWS: Final = 1 << 15
 _LABEL: Final = np.frombuffer(LABEL_PREFIX.encode(), np.uint8).copy()
 _END_OF_SENTENCE: Final = np.frombuffer(b"</s>", np.uint8).copy()
 
@@ -247,13 +249,15 @@ def _add_cached_words(
 ) -> tuple[int, int]:
     """Add the rows of all words, through the cache; return how many rows and words there are.
 
+    It ends early when there are more than _MOST_ROWS rows.
+
     The hit is written out in the loop: a call with this many arrays costs more than the hit itself.
     """
     longest = arrays[9]
     keys, counts, vectors, _ = cache
     known, words = 0, 0
     first, at = _next_word(data, start, end)
-    while first < end:
+    while first < end and known <= _MOST_ROWS:
         row, low, high = -1, uint64(0), uint64(0)
         if at - first <= _LONGEST_CACHED:
             low, high = _word_key(data, first, at - first)
@@ -324,9 +328,11 @@ def text_vector(
     """
     rows, longest, end_row, cached = arrays[0], arrays[9], arrays[10], arrays[11]
     hidden[:] = 0
+    known, words = 0, 0
     if cached:
         known, words = _add_cached_words(data, start, end, arrays, cache, scratch, hashes, hidden)
-    else:
+    if not cached or known > _MOST_ROWS:
+        hidden[:] = 0
         known, words = _add_words(data, start, end, arrays, scratch[1], hashes, hidden)
     total = known
     if end_row >= 0:  # fastText ends every line with </s>

@@ -97,7 +97,7 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
 
 STAGE = MapStage(
     name="measure",
-    version=4,
+    version=5,
     upstream=("lines",),
     scope="part",
     literals=_literals,

@@ -123,6 +123,22 @@ def test_nothing_known_means_no_word_and_no_ngram(models: Path, documents: list[
     assert [score == 0 for score in ngrams[1].tolist()] == [True, False, True, True, False]
 
 
+@pytest.mark.parametrize("name", ["softmax", "hs, quantised output", "softmax, word 2-grams"])
+def test_long_texts_equal_fasttext(models: Path, name: str) -> None:
+    import fasttext
+
+    rng, words = random.Random(5), list(words_of_languages().values())
+    texts = [" ".join(sentence(rng, rng.choice(words[:6]), 30) for _ in range(n)) for n in (100, 500, 1500)]
+    path = models / f"{list(MODELS).index(name)}.bin"
+    oracle = fasttext.load_model(str(path))
+    identifier = LanguageIdentifier.load(path)
+    for _ in range(2):  # cold and warm
+        found, scores = identifier.predict(pa.array(texts))
+        for text, label, score in zip(texts, found.to_pylist(), scores.tolist(), strict=True):
+            expected = oracle.predict(text, 1)
+            assert (f"__label__{label}", score) == (expected[0][0], pytest.approx(expected[1][0], abs=2e-5))
+
+
 def test_cache_and_spans_change_nothing(models: Path, documents: list[str]) -> None:
     model = load_model(models / "3.bin")
     column = pa.array(documents)
