@@ -432,6 +432,21 @@ def tokens(vocab_size: int) -> pa.Schema:
     )
 
 
+EXPORTED = table(
+    "exported_documents",
+    "The documents of an exported file of token ids, in its order: the way back from a place to its document.",
+    [
+        _DOC_ID,
+        _PART,
+        _ROW,
+        field("lang", pa.string(), "most likely language"),
+        field("n_bytes", pa.int64(), "length of the text in UTF-8", "bytes"),
+        field("start", pa.int64(), "where the document starts in the file", "tokens"),
+        field("n_tokens", pa.int32(), "its token ids, with the one that ends it", "tokens"),
+    ],
+)
+
+
 TABLES: dict[str, pa.Schema] = {
     "documents": DOCUMENTS,
     "ingested": INGESTED,

@@ -17,7 +17,11 @@ from pipelines.contracts import manifest
 from pipelines.contracts.errors import DataQualityError, InputError, VerifyError
 from pipelines.contracts.shards import read_shard
 from pipelines.explain import document_life, find_document, run_explain
+from pipelines.exports.files import Selection
+from pipelines.exports.run import ExportOptions, run_export
+from pipelines.ops.tokenize_text import load_decoder
 from tests.data.awkward import make_awkward_corpus, write_recipe
+from tests.pipelines.exports.test_run import read_megatron
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +109,26 @@ def test_shards_load_in_one_line_of_datasets(workspace: str, monkeypatch: pytest
     )
     assert rows == sum(read_shard(workspace, str(p.relative_to(workspace))).num_rows for p in source.rglob("*.arrow"))
     assert next(iter(streamed))["input_ids"][-1] == 0
+
+
+def test_an_export_leads_back_to_the_documents(workspace: str, tmp_path: Path) -> None:
+    out = run_export(ExportOptions(workspace, "megatron", str(tmp_path / "out"), Selection(())))
+    decode = load_decoder(Path(workspace, "tokenizer/tokenizer.json").read_text("utf-8"))
+    text_of = dict(zip(*(table(workspace, "documents")[name].to_pylist() for name in ("doc_id", "text")), strict=True))
+    decided = table(workspace, "decisions")
+    verdict_of = dict(zip(decided["doc_id"].to_pylist(), decided["kept"].to_pylist(), strict=True))
+    seen = []
+    for index in sorted(Path(out).rglob("*.idx")):
+        prefix = str(index).removesuffix(".idx")
+        doc_ids = pq.read_table(f"{prefix}.documents.parquet")["doc_id"].to_pylist()
+        for doc_id, ids in zip(doc_ids, read_megatron(prefix), strict=True):
+            assert ids[-1] == 0
+            assert 0 not in ids[:-1]
+            assert decode(ids[:-1]).decode() == text_of[doc_id]
+            assert ("/kept/" in prefix) == verdict_of[doc_id]
+        assert len(doc_ids) == 1 or doc_ids == sorted(doc_ids)
+        seen += doc_ids
+    assert sorted(seen) == sorted(text_of)
 
 
 def test_native_ids_may_repeat_and_explain_finds_all(workspace: str, capsys: pytest.CaptureFixture) -> None:
