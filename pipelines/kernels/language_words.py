@@ -303,6 +303,55 @@ def _add_words(
     return known, words
 
 
+@njit(**INLINE)
+def _same_bytes(one: np.ndarray, first: int, other: np.ndarray, start: int, size: int) -> bool:
+    same = True
+    for i in range(size):
+        same &= one[first + i] == other[start + i]
+    return same
+
+
+@njit(**KERNEL)
+def _add_whole_words(
+    data: np.ndarray, start: int, end: int, arrays: tuple, hashes: np.ndarray, hidden: np.ndarray
+) -> tuple[int, int]:
+    """Do what `_add_cached_words` does for a model without n-grams of characters: a word is one row, if any.
+
+    The look-up is written out in the loop, and the hash serves the n-grams of words, too.
+    """
+    rows, word_slot, word_offset, word_bytes, n_words, longest = (
+        arrays[0], arrays[3], arrays[4], arrays[5], arrays[6], arrays[9]
+    )  # fmt: skip
+    mask = word_slot.shape[0] - 1
+    known, words = 0, 0
+    at = start
+    while at < end:
+        if is_separator(data[at]):
+            at += 1
+            continue
+        first, value = at, FNV_START
+        while at < end and not is_separator(data[at]):
+            value = fnv_step(value, data[at])
+            at += 1
+        slot, number = np.int64(value) & mask, -1
+        while word_slot[slot] >= 0 and number < 0:
+            word = word_slot[slot]
+            offset, size = word_offset[word], at - first
+            if word_offset[word + 1] - offset == size and _same_bytes(word_bytes, offset, data, first, size):
+                number = word
+            slot = (slot + 1) & mask
+        if _is_label(data, first, at, number, n_words):
+            continue
+        if number >= 0:
+            for k in range(hidden.shape[0]):
+                hidden[k] += rows[number, k]
+            known += 1
+        if longest > 1:
+            hashes[words] = int32(value)
+        words += 1
+    return known, words
+
+
 @njit(**KERNEL)
 def text_vector(
     data: np.ndarray,
@@ -329,9 +378,12 @@ def text_vector(
     rows, longest, end_row, cached = arrays[0], arrays[9], arrays[10], arrays[11]
     hidden[:] = 0
     known, words = 0, 0
-    if cached:
+    is_whole = arrays[8] <= 0
+    if is_whole:
+        known, words = _add_whole_words(data, start, end, arrays, hashes, hidden)
+    elif cached:
         known, words = _add_cached_words(data, start, end, arrays, cache, scratch, hashes, hidden)
-    if not cached or known > _MOST_ROWS:
+    if not is_whole and (not cached or known > _MOST_ROWS):
         hidden[:] = 0
         known, words = _add_words(data, start, end, arrays, scratch[1], hashes, hidden)
     total = known
