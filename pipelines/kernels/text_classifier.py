@@ -6,6 +6,8 @@ Probabilities equal fastText's to 2e-5 (it adds 1e-5 to each; what exceeds 1 the
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pyarrow as pa
 from numba import njit
@@ -45,7 +47,7 @@ def _probabilities(
 
 
 class TextClassifier:
-    """A loaded classifier and its cache of word vectors; make one per process and keep it.
+    """A loaded classifier and its cache of word vectors; make one per process and keep it. Threads take turns.
 
     Args:
         path: model file (`.bin`, `.ftz`), local or not.
@@ -64,6 +66,7 @@ class TextClassifier:
         self._words = word_arrays(self._model)
         self._cache = make_cache(self._model, cache_rows)
         self._output, self._scratch = output_arrays(self._model), make_scratch(self._model)
+        self._turn = threading.Lock()
 
     def number_of(self, label: str) -> int:
         """Return the number of a label, which is written with its prefix.
@@ -93,10 +96,7 @@ class TextClassifier:
         buffers = string_buffers(without_control_words(text))
         found = np.empty(buffers.rows)
         longest, dim = buffers.longest_bytes, self._model.rows.shape[1]
-        _probabilities(
-            buffers.data,
-            buffers.offsets,
-            self._model.end_of_sentence >= 0,
+        arguments = (
             self._words,
             self._cache,
             self._output,
@@ -108,4 +108,6 @@ class TextClassifier:
             np.zeros(dim, np.float32),
             found,
         )
+        with self._turn:
+            _probabilities(buffers.data, buffers.offsets, self._model.end_of_sentence >= 0, *arguments)
         return found

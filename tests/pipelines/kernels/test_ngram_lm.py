@@ -16,6 +16,7 @@ from pipelines.kernels.ngram_lm import Description, NgramLanguageModel, build_ta
 from tests.data.awkward import awkward_texts
 from tests.data.ngram_models import TOKENIZER, tiny_model
 from tests.data.sentences import Writer
+from tests.pipelines.kernels.test_hostile_texts import UNITS
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +66,15 @@ def test_normalised_texts_are_lower_case_with_zeros(texts: list[str]) -> None:
     found = normalise(pa.array(texts, pa.string())).to_pylist()
     lowered = pa.compute.utf8_lower(pa.array(texts, pa.string())).to_pylist()
     assert found == [text.translate(str.maketrans("123456789", "0" * 9)) for text in lowered]
+
+
+def test_texts_that_nobody_writes(model: NgramLanguageModel) -> None:
+    texts = pa.array([unit * times for unit in UNITS.values() for times in (1, 300)])
+    lowered = pa.compute.utf8_lower(texts).to_pylist()
+    assert normalise(texts).to_pylist() == [text.replace("7", "0") for text in lowered]
+    together = model.perplexity(texts)
+    assert np.array_equal(together, [model.perplexity(texts.slice(at, 1))[0] for at in range(len(texts))])
+    assert (np.isfinite(together) & (together >= 1)).all()
 
 
 def test_a_slice_is_normalised_as_a_slice() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import fasttext
@@ -14,6 +15,7 @@ from pipelines.kernels.classifier_text import one_line
 from pipelines.kernels.text_classifier import TextClassifier
 from tests.data.awkward import awkward_texts
 from tests.data.sentences import Writer
+from tests.pipelines.kernels.test_hostile_texts import UNITS
 
 LANGUAGES = ("en", "de", "fr", "zh")
 MODELS = {
@@ -30,6 +32,7 @@ def texts() -> list[str]:
     return [
         *made,
         *awkward_texts().values(),
+        *(unit * times for unit in UNITS.values() for times in (1, 300)),
         "",
         " ",
         "</s>",
@@ -63,6 +66,16 @@ def test_probabilities_equal_fasttexts(path: Path, texts: list[str]) -> None:
         assert np.array_equal(found, ours.probability(column, label), equal_nan=True)
         assert not np.isnan(found).any()
         assert found.max() <= 1
+
+
+def test_threads_may_share_a_classifier(path: Path, texts: list[str]) -> None:
+    columns = [pa.array(texts[start::8]) for start in range(8)]
+    alone = TextClassifier(str(path))
+    expected = [alone.probability(column, "__label__de") for column in columns]
+    shared = TextClassifier(str(path), cache_rows=64)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda column: shared.probability(column, "__label__de"), columns))
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
 def test_what_is_no_classifier_is_named(path: Path, tmp_path: Path) -> None:
