@@ -66,7 +66,7 @@ def write_jsonl(path: Path, texts: list[str]) -> None:
 def tokenizer_json(texts: list[str], vocab_size: int = 32_000) -> str:
     """Train the byte-level BPE that both sides use."""
     from pipelines.contracts.recipe import Tokenizer
-    from pipelines.stages.tokenizer import train_tokenizer
+    from pipelines.ops.train_tokenizer import train_tokenizer
 
     text = train_tokenizer(iter([texts]), Tokenizer(vocab_size=vocab_size))
     return json.dumps(json.loads(text))

@@ -21,7 +21,14 @@ def tables_page() -> str:
     curation = {**schemas.TABLES, "signals": schemas.signals(schemas.SIGNAL_GROUPS)}
     tokens, signatures = schemas.tokens(4096), schemas.signatures(112)
     groups = {
-        "Curation": [*curation.values(), signatures, tokens, schemas.EXPORTED],
+        "Curation": [
+            *curation.values(),
+            signatures,
+            schemas.TOKENIZER_SAMPLE,
+            schemas.FERTILITY,
+            tokens,
+            schemas.EXPORTED,
+        ],
         "Studies": list(STUDY_TABLES.values()),
     }
     lines = ["# Tables", "", "Made by `python docs/generate.py` from the schemas.", ""]

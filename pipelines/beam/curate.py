@@ -13,7 +13,7 @@ from pipelines.beam.driver import Executor, load_workspace, open_workspace, run_
 from pipelines.beam.flags import EngineConfig, check_flags, flag_value, load_engine
 from pipelines.beam.local import LocalExecutor, default_workers
 from pipelines.beam.warm import warm_kernels
-from pipelines.contracts import manifest
+from pipelines.contracts import manifest, storage, tables
 from pipelines.contracts.errors import ConfigError, DataQualityError, StageError, message
 from pipelines.contracts.recipe import Recipe, load_recipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan
@@ -25,6 +25,7 @@ from pipelines.ops.quality_models import check_models
 from pipelines.ops.rules import signal_groups
 from pipelines.ops.tombstones import refuse_pending
 from pipelines.stages import STAGES
+from pipelines.stages.tokenizer import FERTILITY_FILE
 
 _STALL_S = 900.0
 _REFUSED = {
@@ -185,6 +186,16 @@ def print_summary(context: Context) -> None:
     for name, count in sorted(decided.items(), key=lambda item: -item[1]):
         if name.startswith("dropped/") and name.endswith("/documents"):
             print(f"  dropped: {name.split('/')[1]} {count:,}")
+    print_fertility(context.workspace)
+
+
+def print_fertility(workspace: str) -> None:
+    """Print how many tokens the tokenizer makes of the commonest languages."""
+    if not storage.exists(storage.join(workspace, FERTILITY_FILE)):
+        return
+    rows = tables.read_table(workspace, FERTILITY_FILE).to_pylist()
+    shown = (f"{row['lang']} {row['bytes_per_token']:.2f}" for row in rows[:8])
+    print(f"bytes per token: {', '.join(shown)}{' ...' if len(rows) > 8 else ''} (tokenizer/fertility.parquet)")
 
 
 def run_verify(workspace: str, workers: int | None) -> None:

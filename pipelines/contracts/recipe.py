@@ -14,6 +14,7 @@ from pipelines.contracts.dedup import Dedup as Dedup
 from pipelines.contracts.dedup import Near as Near
 from pipelines.contracts.errors import did_you_mean
 from pipelines.contracts.recipe_sources import Name, Source
+from pipelines.contracts.recipe_tokenizer import Tokenizer
 from pipelines.contracts.side_files import Classifier, Lists, Perplexity, SignalName
 from pipelines.contracts.yaml_model import StrictModel, load_yaml_model
 
@@ -164,15 +165,6 @@ class Split(StrictModel):
     seed: int = 0
 
 
-class Tokenizer(StrictModel):
-    """Train a byte-level BPE on a deterministic sample, or load a `tokenizer.json`."""
-
-    path: str | None = None
-    vocab_size: Annotated[int, Field(ge=260, le=1 << 20)] = 4096
-    sample_mb: Annotated[float, Field(gt=0)] = 16.0
-    end_of_text: str = "<|endoftext|>"
-
-
 class Shards(StrictModel):
     """Token shards; a worker holds one of them twice while it sorts it, so the target bounds its memory."""
 
@@ -299,7 +291,7 @@ class Recipe(StrictModel):
         lines = () if self.lines is None else (self.lines,)
         uses = (*self.profiles, *self.rules.values(), *lines)
         used = [name for use in uses for name in (*(use.sources or ()), *use.not_sources)]
-        for name in (*used, *self.dedup.source_priority):
+        for name in (*used, *self.dedup.source_priority, *self.tokenizer.source_shares):
             if name not in names:
                 raise ValueError(f"sources of this recipe, not {name!r}. {did_you_mean(name, names)}")
         return self

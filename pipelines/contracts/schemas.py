@@ -446,6 +446,38 @@ EXPORTED = table(
     ],
 )
 
+TOKENIZER_SAMPLE = table(
+    "tokenizer_sample",
+    "What the tokenizer was trained on: kept documents of the train split, by source and language.",
+    [
+        field("source", pa.string(), "name of the source"),
+        field("lang", pa.string(), "most likely language"),
+        field("documents", pa.int64(), "documents that there are", "documents"),
+        field("text_bytes", pa.int64(), "their text", "bytes"),
+        field("share", pa.float64(), "share of the sample that the recipe asks for"),
+        field("fraction", pa.float64(), "fraction of the documents that is drawn; 1 if there are too few"),
+        field("drawn_documents", pa.int64(), "documents drawn", "documents"),
+        field("drawn_bytes", pa.int64(), "their text", "bytes"),
+    ],
+)
+
+FERTILITY = table(
+    "fertility",
+    "Tokens per word and bytes per token of the tokenizer, by language, on kept documents that are drawn by hash.",
+    [
+        field("lang", pa.string(), "most likely language"),
+        field("documents", pa.int64(), "documents measured", "documents"),
+        field("text_bytes", pa.int64(), "their text", "bytes"),
+        field("characters", pa.int64(), "their text", "characters"),
+        field(
+            "words", pa.int64(), "their words: signal gopher_words, of little use where no spaces are written", "words"
+        ),
+        field("tokens", pa.int64(), "token ids, ends of documents left out", "tokens"),
+        field("bytes_per_token", pa.float64(), "text_bytes / tokens", "bytes"),
+        field("tokens_per_word", pa.float64(), "tokens / words; NaN without words", "tokens"),
+    ],
+)
+
 
 TABLES: dict[str, pa.Schema] = {
     "documents": DOCUMENTS,

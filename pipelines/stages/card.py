@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from pipelines.contracts import manifest, storage
+import pyarrow as pa
+
+from pipelines.contracts import manifest, storage, tables
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.shards import write_sidecars
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress, Task
+from pipelines.ops.train_tokenizer import fertility_lines
+from pipelines.stages.tokenizer import FERTILITY_FILE
 
 
-def card_text(recipe: Recipe, counts: dict[str, int], corpus_id: str) -> str:
-    """Write the data set card (Markdown with the Hugging Face front matter)."""
+def card_text(recipe: Recipe, counts: dict[str, int], corpus_id: str, fertility: pa.Table) -> str:
+    """Write the data set card (Markdown with the Hugging Face front matter).
+
+    Args:
+        recipe: recipe of the corpus.
+        counts: counts of the stage `tokenize`.
+        corpus_id: hash of the inputs.
+        fertility: the table `fertility` of the tokenizer.
+    """
     lines = ["---", f"pretty_name: {recipe.name}", "configs:"]
     sources = sorted(recipe.sources, key=lambda source: source.name)
     for source in sources:
@@ -33,6 +44,7 @@ def card_text(recipe: Recipe, counts: dict[str, int], corpus_id: str) -> str:
             for verdict, what in (("kept", "documents"), ("kept", "tokens"), ("rejected", "documents"))
         )
         lines.append(f"| {source.name} | {source.license} | {kept} | {tokens} | {rejected} |")
+    lines += ["", "Tokens per language, measured on kept documents drawn by hash:", "", *fertility_lines(fertility)]
     return "\n".join([*lines, ""])
 
 
@@ -40,7 +52,8 @@ def run(context: Context, task: Task, progress: Progress) -> TaskManifest:
     """Write side files and card."""
     tokenized = manifest.read_stage(context.workspace, "tokenize")
     write_sidecars(context.workspace, tokenized.outputs, task.fingerprint)
-    text = card_text(context.recipe, tokenized.counts, task.payload["corpus_id"])
+    fertility = tables.read_table(context.workspace, FERTILITY_FILE)
+    text = card_text(context.recipe, tokenized.counts, task.payload["corpus_id"], fertility)
     storage.write_bytes(storage.join(context.workspace, "tokens/README.md"), text.encode())
     output = manifest.output_file(context.workspace, "tokens/README.md", len(context.recipe.sources))
     return TaskManifest("card", task.key, task.fingerprint, (output,), {"sources": len(context.recipe.sources)})
@@ -57,7 +70,7 @@ def _literals(recipe: Recipe) -> object:
 
 STAGE = MapStage(
     name="card",
-    version=1,
+    version=2,
     upstream=("tokenize",),
     scope="whole",
     literals=_literals,

@@ -111,6 +111,18 @@ def test_shards_load_in_one_line_of_datasets(workspace: str, monkeypatch: pytest
     assert next(iter(streamed))["input_ids"][-1] == 0
 
 
+def test_fertility_is_in_the_card_and_equals_the_shards(workspace: str) -> None:
+    found = pq.read_table(Path(workspace, "tokenizer/fertility.parquet")).to_pylist()  # the corpus is small: all of it
+    expected: dict[str, int] = {}
+    for path in Path(workspace, "tokens/kept").rglob("*.arrow"):
+        for row in read_shard(workspace, str(path.relative_to(workspace))).to_pylist():
+            expected[row["lang"]] = expected.get(row["lang"], 0) + len(row["input_ids"]) - 1
+    assert {row["lang"]: row["tokens"] for row in found} == expected
+    card = Path(workspace, "tokens/README.md").read_text("utf-8")
+    for row in found:
+        assert f"| {row['lang']} | {row['documents']} | {row['bytes_per_token']:.2f} |" in card
+
+
 def test_an_export_leads_back_to_the_documents(workspace: str, tmp_path: Path) -> None:
     out = run_export(ExportOptions(workspace, "megatron", str(tmp_path / "out"), Selection(())))
     decode = load_decoder(Path(workspace, "tokenizer/tokenizer.json").read_text("utf-8"))
