@@ -15,6 +15,7 @@ from numba import njit
 
 from pipelines.kernels.compile import KERNEL, read_only
 from pipelines.kernels.lsh import group_by_key
+from pipelines.kernels.overlap_bound import OverlapBounds, count_rare, no_bounds, overlap_bounds
 
 SLACK: Final = 0.15
 """How far below the threshold the estimate of a pair may be that is compared exactly."""
@@ -28,6 +29,7 @@ def leader_scan(
     threshold: float,
     slack: float = SLACK,
     n_leaders: int = 0,
+    max_documents: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the kept leader of every document.
 
@@ -46,7 +48,8 @@ def leader_scan(
     The estimate saves exact comparisons: its standard error at s = .8 and 112 values is .038, so a slack
     of .15 misses 1 true match in 12,500 there and fewer above. Time is proportional to the candidate pairs between kept
     documents and what is undecided when they are reached: linear for duplicates, quadratic for many
-    variants of one template that are below the threshold to each other.
+    variants of one template that are below the threshold to each other. For these, a bound on the shingles that
+    they share (pipelines/kernels/overlap_bound.py) decides most pairs in a few nanoseconds.
 
     Args:
         band_keys: uint64 `[n, bands]`; the band number must be mixed in, as `lsh.band_keys` does.
@@ -56,6 +59,8 @@ def leader_scan(
         threshold: Least Jaccard similarity of a match, in (0, 1].
         slack: How far below the threshold the estimate may be, >= 0.
         n_leaders: 0, or the number of kept documents that alone may lead; they are not compared with each other.
+        max_documents: most documents that have a rare shingle, for the bound (the result does not depend on it); None
+            is what is fast.
 
     Returns:
         leader: int64 `[n]`, `leader[i] == i` for kept documents; with `n_leaders`, -1 for what none of them matches.
@@ -79,6 +84,8 @@ def leader_scan(
     leader = np.full(n, -1, np.int64)
     leader[:n_leaders] = np.arange(n_leaders)
     similarity = np.ones(n, np.float64)
+    shingles, offsets = read_only(shingles, np.uint64), read_only(offsets, np.int64)
+    bounds = _bounds(shingles, offsets, int((np.diff(starts) ** 2).sum()), max_documents)
     num_perm = signatures.shape[1]
     passing = np.flatnonzero(np.arange(num_perm + 1) / max(num_perm, 1) >= threshold - slack)
     least_equal = int(passing[0]) if len(passing) else num_perm + 1
@@ -88,14 +95,24 @@ def leader_scan(
         buckets,
         read_only(signatures, np.uint32, ndim=2),
         least_equal,
-        read_only(shingles, np.uint64),
-        read_only(offsets, np.int64),
+        shingles,
+        offsets,
+        bounds,
         float(threshold),
         n_leaders,
         leader,
         similarity,
     )
     return leader, similarity
+
+
+def _bounds(shingles: np.ndarray, offsets: np.ndarray, pairs: int, max_documents: int | None) -> OverlapBounds:
+    """Return bounds on common shingles where so many pairs may be met that these are worth their cost."""
+    if pairs <= len(shingles):
+        return no_bounds(offsets)
+    bounds = overlap_bounds(shingles, offsets, max_documents or min(max(64, len(offsets) // 32), 60_000))
+    walked = int((np.diff(bounds.document_starts) ** 2).sum())
+    return bounds if walked <= 100 * pairs else no_bounds(offsets)
 
 
 def _buckets(band_keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -127,6 +144,7 @@ def _scan(
     least_equal: int,
     shingles: np.ndarray,
     offsets: np.ndarray,
+    bounds: OverlapBounds,
     threshold: float,
     n_leaders: int,
     leader: np.ndarray,
@@ -135,11 +153,13 @@ def _scan(
     """Walk the documents; drop what is decided from every bucket that is passed, so that it is met once."""
     sizes = starts[1:] - starts[:-1]
     compared_with = np.full(len(leader), -1, np.int64)
+    rare = np.zeros(len(leader), np.int64)
     for document in range(n_leaders if n_leaders > 0 else len(leader)):
         if leader[document] >= 0 and document >= n_leaders:
             continue
         leader[document] = document
         own = shingles[offsets[document] : offsets[document + 1]]
+        count_rare(bounds, document, rare, 1)
         for bucket in buckets[document]:
             if bucket < 0:
                 continue
@@ -150,7 +170,11 @@ def _scan(
                     continue
                 if compared_with[other] != document:
                     compared_with[other] = document
-                    if _count_equal(signatures, document, other) >= least_equal:
+                    most = rare[other] + min(bounds.frequent[document], bounds.frequent[other])
+                    both = len(own) + offsets[other + 1] - offsets[other]
+                    if both > most and most / (both - most) < threshold:
+                        pass  # whatever they share, it is too little
+                    elif _count_equal(signatures, document, other) >= least_equal:
                         theirs = shingles[offsets[other] : offsets[other + 1]]
                         jaccard_other = _jaccard_from(own, theirs, threshold)
                         if jaccard_other >= threshold:
@@ -160,6 +184,7 @@ def _scan(
                 members[undecided] = other
                 undecided += 1
             sizes[bucket] = undecided - start
+        count_rare(bounds, document, rare, -1)
 
 
 @njit(**KERNEL)

@@ -75,9 +75,12 @@ DOCUMENT = st.tuples(
     documents=st.lists(DOCUMENT, min_size=1, max_size=14),
     threshold=st.sampled_from([0.25, 0.5, 2 / 3, 0.8, 1.0]),
     slack=st.sampled_from([0.0, 0.15, 1.0]),
+    max_documents=st.sampled_from([1, 2, None]),
 )
-def test_equals_a_scan_over_python_sets(documents: Documents, threshold: float, slack: float) -> None:
-    leader, similarity = leader_scan(*arrays(documents), threshold, slack)
+def test_equals_a_scan_over_python_sets(
+    documents: Documents, threshold: float, slack: float, max_documents: int | None
+) -> None:
+    leader, similarity = leader_scan(*arrays(documents), threshold, slack, max_documents=max_documents)
     expected_leader, expected_similarity = plain_scan(documents, threshold, slack)
     assert leader.tolist() == expected_leader
     assert similarity.tolist() == expected_similarity
