@@ -12,13 +12,15 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.sparse import csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 from benchmarks.duplicates.brute_force import Pairs, jaccard, shingle_set, similar_pairs
 from benchmarks.duplicates.curves import BINS, bin_of
 from pipelines.beam.driver import load_workspace
 from pipelines.contracts.recipe import Near, Recipe
 from pipelines.kernels.lsh import band_keys
+from pipelines.ops.normal_urls import normalise_url
 from pipelines.stages.decide import DUPLICATE_REASONS
 
 
@@ -97,16 +99,19 @@ class Guarantees:
     Attributes:
         removed: documents removed as exact or near duplicates, by kind.
         candidates: candidate pairs.
+        passing: documents that nothing but being a duplicate speaks against.
         rescued: components whose best document by text length fails a rule while another member is kept.
         no_kept_leader: removed documents whose leader is not kept.
-        unlike_leader: removed documents below the threshold to their leader, or with another similarity than stated.
+        unlike_leader: removed documents below the threshold to their leader, or with another similarity than stated;
+            of those removed by address: no other version of the address is kept or repeats the same leader.
         kept_candidates: kept pairs that were candidates and reach the threshold, or have the same text.
         lost: documents that pass all rules and are neither kept nor led by a kept one at the threshold.
-        straddling: candidate pairs (or copies) of which one is held out and one is not.
+        straddling: candidate pairs (copies and versions of an address, too) of which one is held out and one is not.
     """
 
     removed: dict[str, int] = field(default_factory=dict)
     candidates: int = 0
+    passing: int = 0
     rescued: int = 0
     no_kept_leader: list[str] = field(default_factory=list)
     unlike_leader: list[str] = field(default_factory=list)
@@ -132,8 +137,12 @@ def check_guarantees(corpus: Corpus, candidates: Pairs) -> Guarantees:
 def check_leaders(corpus: Corpus, found: Guarantees) -> None:
     """Hold every document against its leader; adds to `found`."""
     number_of = {row["doc_id"]: number for number, row in enumerate(corpus.rows)}
+    by_address: dict[str, set[int]] = {}
+    for number, row in enumerate(corpus.rows):
+        by_address.setdefault(normalise_url(row["url"] or row["doc_id"]), set()).add(number)
     for number, row in enumerate(corpus.rows):
         kind = row["kind"]
+        found.passing += corpus.passes_rules(number)
         if kind is None:
             if corpus.passes_rules(number) and not row["kept"]:
                 found.lost.append(row["doc_id"])
@@ -142,7 +151,12 @@ def check_leaders(corpus: Corpus, found: Guarantees) -> None:
         leader = number_of[row["leader"]]
         if not corpus.rows[leader]["kept"]:
             found.no_kept_leader.append(row["doc_id"])
-        if kind == "exact":
+        if kind == "url":
+            versions = by_address[normalise_url(row["url"])]
+            alike = any(
+                corpus.rows[v]["kept"] or corpus.rows[v]["leader"] == row["leader"] for v in versions - {number}
+            )
+        elif kind == "exact":
             alike = corpus.rows[leader]["text"] == row["text"]
         else:
             exact = jaccard(corpus.shingles[number], corpus.shingles[leader])
@@ -158,9 +172,10 @@ def _check_pairs(corpus: Corpus, candidates: Pairs, found: Guarantees) -> None:
     across = split[left] != split[right]
     first: dict[str, int] = {}
     for number, row in enumerate(corpus.rows):
-        other = first.setdefault(row["content_hash"], number)
-        if split[other] != split[number]:
-            found.straddling.append((ids[other], ids[number]))
+        for key in (row["content_hash"], row["url"] and normalise_url(row["url"])):
+            other = first.setdefault(key or row["doc_id"], number)
+            if split[other] != split[number]:
+                found.straddling.append((ids[other], ids[number]))
     keepers: dict[str, int] = {}
     for number in np.flatnonzero(kept):
         other = keepers.setdefault(corpus.rows[number]["content_hash"], number)
@@ -200,11 +215,16 @@ class RemovalBin:
     removed: int
 
 
-def removals(corpus: Corpus, pairs: Pairs) -> list[RemovalBin]:
+def removals(corpus: Corpus, pairs: Pairs, among: np.ndarray | None = None) -> list[RemovalBin]:
     """Count what was removed by similarity to the nearest kept document.
 
     A perfect search removes nothing below the threshold (precision) and everything from it on, except one keeper
-    each (recall). `pairs` as `brute_force.similar_pairs` finds them, over `corpus.shingles`.
+    each (recall).
+
+    Args:
+        corpus: the documents.
+        pairs: as `all_similar_pairs` finds them.
+        among: bool `[documents]`: which to count; all if None.
     """
     kept = corpus.column("kept")
     nearest = np.zeros(len(corpus.rows))
@@ -212,16 +232,47 @@ def removals(corpus: Corpus, pairs: Pairs) -> list[RemovalBin]:
         mine = kept[other]
         np.maximum.at(nearest, one[mine], pairs.similarity[mine])
     keepers = {row["content_hash"] for row in corpus.rows if row["kept"]}
-    passing = np.array([corpus.passes_rules(number) for number in range(len(corpus.rows))])
+    counts = np.array([corpus.passes_rules(number) for number in range(len(corpus.rows))])
+    if among is not None:
+        counts &= among
     removed = corpus.column("kind") != np.array(None)
     copy = removed & np.array([row["content_hash"] in keepers for row in corpus.rows])
     nearest[copy] = 1.0
     bins = np.where(nearest < 0.3, -1, bin_of(nearest))
     counted = []
     for index, name in enumerate(("below .3", *BINS), start=-1):
-        mine = passing & (bins == index)
+        mine = counts & (bins == index)
         counted.append(RemovalBin(name, int(mine.sum()), int((mine & removed).sum())))
     return counted
+
+
+def one_per_component(corpus: Corpus, candidates: Pairs) -> tuple[int, int]:
+    """Say what the usual way would do: keep the longest of every connected component of candidates.
+
+    Returns:
+        Documents that it would remove, and those of them that are below the threshold to the kept one.
+    """
+    passing = np.array([corpus.passes_rules(number) for number in range(len(corpus.rows))])
+    mine = passing[candidates.left] & passing[candidates.right]
+    first: dict[str, int] = {}
+    copies = [(first.setdefault(row["content_hash"], i), i) for i, row in enumerate(corpus.rows) if passing[i]]
+    left = np.concatenate([candidates.left[mine], [a for a, _ in copies]])
+    right = np.concatenate([candidates.right[mine], [b for _, b in copies]])
+    count = len(corpus.rows)
+    _, label = connected_components(coo_matrix((np.ones(len(left)), (left, right)), (count, count)), directed=False)
+    keeper: dict[int, int] = {}
+    for number in np.flatnonzero(passing):
+        best = keeper.setdefault(label[number], number)
+        if len(corpus.rows[number]["text"]) > len(corpus.rows[best]["text"]):
+            keeper[label[number]] = number
+    removed = [number for number in np.flatnonzero(passing) if keeper[label[number]] != number]
+    unlike = [number for number in removed if not _repeats(corpus, number, keeper[label[number]])]
+    return len(removed), len(unlike)
+
+
+def _repeats(corpus: Corpus, number: int, other: int) -> bool:
+    same = corpus.rows[number]["content_hash"] == corpus.rows[other]["content_hash"]
+    return same or jaccard(corpus.shingles[number], corpus.shingles[other]) >= corpus.near.threshold
 
 
 def all_similar_pairs(corpus: Corpus) -> Pairs:

@@ -22,20 +22,20 @@ STAGES = ("match", "components", "resolve")
 _WORDS = 300
 
 
-def template_pages(pages: int, varying: int, seed: int = 0) -> Iterator[tuple[str, str]]:
-    """Yield (url, text): 300 words, of which `varying`, at places of their own, differ from page to page."""
+def template_pages(pages: int, varying: int, values: int = 1 << 40, seed: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield (url, text): 300 words, of which `varying`, at places of their own, have one of `values` values."""
     rng = random.Random(seed)
     words = [f"word{rng.randrange(10_000)}" for _ in range(_WORDS)]
     places = [(2 * i + 1) * _WORDS // (2 * varying) for i in range(varying)]
     for page in range(pages):
         for place in places:
-            words[place] = f"value{rng.randrange(1 << 40):x}"
+            words[place] = f"value{rng.randrange(values):x}"
         yield f"https://shop.example/{page}", " ".join(words)
 
 
-def measure(pages: int, varying: int, folder: Path) -> list[StageCost]:
+def measure(pages: int, varying: int, values: int, folder: Path) -> list[StageCost]:
     """Curate the pages of one template in this process; returns the costs of all stages up to `decide`."""
-    write_documents(folder / "pages.jsonl.gz", template_pages(pages, varying))
+    write_documents(folder / "pages.jsonl.gz", template_pages(pages, varying, values))
     recipe = folder / "recipe.yaml"
     recipe.write_text("name: template\nsources: [{name: pages, path: pages.jsonl.gz, format: jsonl}]\n")
     return curate_until("decide", recipe, folder / "ws")
@@ -46,9 +46,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--pages", type=int, default=100_000)
     parser.add_argument("--varying", type=int, default=3, help="words of 300 that differ from page to page")
+    parser.add_argument("--values", type=int, default=1 << 40, help="how many values each of them has")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        costs = measure(options.pages, options.varying, Path(scratch))
+        costs = measure(options.pages, options.varying, options.values, Path(scratch))
     print(json.dumps([asdict(cost) for cost in costs]))
 
 

@@ -23,12 +23,19 @@ GUIDE_LANGUAGES = ("en", "ru", "zh_CN")
 TEMPLATE_PAGES = 2000
 PLANTED_PAIRS = 20
 SHORT = ["short", "short", "short.", "a b c d", "a b c d", "a b c e", "A b c d", "日本", "日本", "日木", ""]
+VERSIONS = [  # (url, text)
+    ("https://news.example/a?utm_source=mail", "first version of the story, which was corrected soon"),
+    ("http://www.news.example/a/", "second version of the story with other words, corrected"),
+    ("https://news.example/a#end", "third version that says something else altogether"),
+    ("https://news.example/b", "another story at another address altogether, and longer"),
+]
 RECIPE = """
 name: duplicates
 sources:
   - {name: legal, path: legal.jsonl.gz, format: jsonl}
   - {name: codecs, path: codecs.jsonl.gz, format: jsonl}
   - {name: short, path: short.jsonl.gz, format: jsonl}
+  - {name: versions, path: versions.jsonl.gz, format: jsonl}
   - {name: planted, path: planted.jsonl.gz, format: jsonl}
   - {name: template, path: template.jsonl.gz, format: jsonl}
 rules:  # fails the longest copies of many clusters, and so those that would lead
@@ -56,6 +63,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> str:
     corpora.write_documents(folder / "codecs.jsonl.gz", corpora.codec_tables())
     corpora.write_documents(folder / "template.jsonl.gz", template_pages(TEMPLATE_PAGES, 3))
     corpora.write_documents(folder / "planted.jsonl.gz", planted_documents())
+    corpora.write_documents(folder / "versions.jsonl.gz", VERSIONS)
     shorts = ((f"https://short.example/{number}", text) for number, text in enumerate(SHORT))
     corpora.write_documents(folder / "short.jsonl.gz", shorts)
     text, packages = RECIPE, corpora.fetched_guides()
@@ -148,6 +156,15 @@ def test_planted_duplicates_are_removed_in_every_script(workspace: str) -> None:
             removed[pair.script] = removed.get(pair.script, 0) + 1
         assert gone or pair.similarity < 0.9, pair
     assert set(removed) == set(SYLLABLES)
+
+
+def test_one_version_of_an_address_stays(workspace: str) -> None:
+    versions = checks.read_corpus(workspace, ["versions"])
+    assert checks.check_guarantees(versions, checks.candidate_pairs(versions)).broken == {}
+    assert sorted(row["kind"] or "" for row in versions.rows) == ["", "", "url", "url"]
+    kept = [row["url"] for row in versions.rows if row["kept"]]
+    assert VERSIONS[3][0] in kept
+    assert len(set(versions.column("split")[:3])) == 1
 
 
 def test_documents_shorter_than_the_shingle_are_compared_as_a_whole(workspace: str) -> None:
