@@ -70,16 +70,7 @@ def leader_scan(
         ValueError: A parameter is out of range or the arrays are of different numbers of documents.
     """
     n = len(band_keys)
-    if not 0 < threshold <= 1 or slack < 0:
-        raise ValueError(
-            f"leader_scan: out of range: got threshold={threshold}, slack={slack}; "
-            "expected 0 < threshold <= 1 and slack >= 0"
-        )
-    if len(signatures) != n or len(offsets) != n + 1:
-        raise ValueError(
-            f"leader_scan: arrays differ in length: got {n} band keys, {len(signatures)} signatures and "
-            f"{len(offsets)} offsets; expected n, n and n + 1"
-        )
+    _check_arguments(n, len(signatures), len(offsets), threshold, slack)
     members, starts, buckets = _buckets(read_only(band_keys, np.uint64, ndim=2))
     leader = np.full(n, -1, np.int64)
     leader[:n_leaders] = np.arange(n_leaders)
@@ -104,6 +95,20 @@ def leader_scan(
         similarity,
     )
     return leader, similarity
+
+
+def _check_arguments(n: int, n_signatures: int, n_offsets: int, threshold: float, slack: float) -> None:
+    """Refuse what `leader_scan` does not define."""
+    if not 0 < threshold <= 1 or slack < 0:
+        raise ValueError(
+            f"leader_scan: out of range: got threshold={threshold}, slack={slack}; "
+            "expected 0 < threshold <= 1 and slack >= 0"
+        )
+    if n_signatures != n or n_offsets != n + 1:
+        raise ValueError(
+            f"leader_scan: arrays differ in length: got {n} band keys, {n_signatures} signatures and "
+            f"{n_offsets} offsets; expected n, n and n + 1"
+        )
 
 
 def _bounds(shingles: np.ndarray, offsets: np.ndarray, pairs: int, max_documents: int | None) -> OverlapBounds:
