@@ -67,6 +67,15 @@ def _stores_text(catalogue: Catalogue) -> bool:
     return counts.get("text_bytes", 0) <= MAX_STORED_TEXT_BYTES
 
 
+def load_tokenizer(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
+    """Create and fill `tokenizer_sample` (empty for a tokenizer that was loaded) and `fertility`."""
+    for schema, file in ((schemas.TOKENIZER_SAMPLE, "sample.parquet"), (schemas.FERTILITY, "fertility.parquet")):
+        name = schema.metadata[b"table"].decode()
+        create_table(con, name, schema)
+        files = [path for path in catalogue.table_files("tokenizer") if path.name == file]
+        load_parquet(con, name, {field.name: f'"{field.name}"' for field in schema}, files)
+
+
 def load_shards(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
     """Fill `token_spans`; shards are memory-mapped, so only the offsets of the tokens are read."""
     for shard in catalogue.shards():

@@ -17,7 +17,7 @@ from pipelines.contracts import storage
 from pipelines.contracts.errors import InputError, message
 from reports.catalogue import Catalogue, open_catalogue
 from reports.ddl import quoted
-from reports.load import load_curation, load_manifests, load_shards
+from reports.load import load_curation, load_manifests, load_shards, load_tokenizer
 from reports.load_analysis import load_analysis, load_slice_documents
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def build(catalogue: Catalogue, path: Path) -> None:
         run_sql(con, _HERE / "schema")
         load_manifests(con, catalogue)
         load_curation(con, catalogue)
+        load_tokenizer(con, catalogue)
         load_shards(con, catalogue)
         load_analysis(con, catalogue)
         run_sql(con, _HERE / "views")

@@ -6,10 +6,11 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.contracts import tables
+from pipelines.contracts import manifest, schemas, tables
 from pipelines.contracts.errors import InputError
 from pipelines.ops.rules import evaluate_rules, recipe_rules
 from reports import load
@@ -47,6 +48,18 @@ def test_tables_hold_the_rows_of_the_files(curated_workspace, con):
         assert con.sql(f"SELECT count(*) FROM {table}").fetchall() == [(len(parquet(curated_workspace, table)),)]
     stored = {(r["part"], r["row"]): r["text"] for r in parquet(curated_workspace, "documents")}
     assert {(p, r): t for p, r, t in con.sql("SELECT part, row, text FROM documents").fetchall()} == stored
+
+
+def test_the_tokenizer_says_what_it_makes_of_every_language(curated_workspace, tmp_path):
+    workspace = str(copy_of(curated_workspace, tmp_path))
+    row = {"lang": "fi", "documents": 3, "text_bytes": 50, "characters": 49, "words": 8, "tokens": 20,
+           "bytes_per_token": 2.5, "tokens_per_word": 2.5}  # fmt: skip
+    table = pa.Table.from_pylist([row], schemas.FERTILITY)
+    output = tables.write_table(workspace, "tokenizer/fertility.parquet", table, schemas.FERTILITY)
+    manifest.commit(workspace, manifest.TaskManifest("tokenizer", "all", "f", (output,), {"vocab_size": 4096}))
+    with open_snapshot(publish(Path(workspace))) as con:
+        assert con.sql("SELECT lang, tokens, bytes_per_token FROM fertility").fetchall() == [("fi", 20, 2.5)]
+        assert con.sql("SELECT count(*) FROM tokenizer_sample").fetchall() == [(0,)]
 
 
 def test_every_table_view_column_and_macro_is_commented(con):
