@@ -33,7 +33,9 @@ def test_help_imports_nothing_heavy_and_shows_examples() -> None:
     assert subprocess.check_output([sys.executable, "-c", modules], cwd=ROOT, text=True).strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["curate", "verify", "explain", "design", "train", "effects", "report"])
+@pytest.mark.parametrize(
+    "command", ["curate", "verify", "explain", "design", "train", "effects", "report", "classifier", "perplexity"]
+)
 def test_every_command_has_help(command: str) -> None:
     assert run(command, "--help").returncode == 0
 
