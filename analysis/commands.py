@@ -12,11 +12,12 @@ from analysis import records
 from analysis.data import HeldOut, token_stream
 from analysis.design_file import DesignSpec
 from analysis.designs import Cell, Contrast, Design, build_design, design_slices
-from analysis.heldout import heldout_sets, token_byte_lengths
+from analysis.heldout import heldout_sets
 from analysis.ngram_contrasts import ngram_contrasts
 from analysis.plan import format_plan, make_plan
+from analysis.shards import token_byte_lengths
 from analysis.slices import Atoms, partition, summarise
-from pipelines.contracts import ids, manifest, storage
+from pipelines.contracts import ids, storage
 from pipelines.contracts.errors import StageError, message
 from pipelines.contracts.yaml_model import load_yaml_model
 
@@ -29,9 +30,7 @@ def open_design(workspace: Path, design_file: Path) -> tuple[Design, Atoms]:
     """
     spec = load_yaml_model(str(design_file), DesignSpec)
     atoms = partition(str(workspace), design_slices(spec))
-    tokenized = manifest.read_stage(str(workspace), "tokenize").outputs
-    corpus = ids.fingerprint([[output.path, output.hash] for output in tokenized])
-    return build_design(spec, atoms, corpus), atoms
+    return build_design(spec, atoms, atoms.corpus), atoms
 
 
 def design_plan(workspace: Path, design_file: Path, workers: int = 2) -> None:

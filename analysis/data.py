@@ -11,10 +11,10 @@ import pyarrow.compute as pc
 
 from analysis.mixtures import Mixture
 from analysis.schedule import Slots, Transform, generator, schedule
+from analysis.shards import open_shard
 from analysis.slices import Atoms
 from pipelines.contracts.errors import ConfigError, message
-from pipelines.contracts.ids import fraction
-from pipelines.contracts.shards import read_shard
+from pipelines.contracts.ids import fingerprint, fraction
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class HeldOut:
 @functools.lru_cache(maxsize=64)
 def _shard(workspace: str, path: str) -> tuple[np.ndarray, np.ndarray]:
     """Map a shard: (ids [tokens], offsets [documents + 1])."""
-    column = read_shard(workspace, path)["input_ids"].combine_chunks()
+    column = open_shard(workspace, path)["input_ids"].combine_chunks()
     offsets = column.offsets.to_numpy().astype(np.int64)
     return column.values.to_numpy(), offsets
 
@@ -105,6 +105,7 @@ class TokenStream:
         transform: none, sham or shuffle.
         n_slots: slots of the run.
         context: predicted tokens per slot.
+        corpus: hash of the shards, as their manifests state it.
     """
 
     workspace: str
@@ -116,6 +117,24 @@ class TokenStream:
     transform: Transform
     n_slots: int
     context: int
+    corpus: str = ""
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What the tokens are a function of: a run that was begun on others is not resumed."""
+        drawn = [dict(self.mixture.weights), dict(self.mixture.pools), dict(self.reference.weights)]
+        documents = {
+            atom: [np.asarray(c).tobytes().hex() for c in columns[:2]] for atom, columns in self.documents.items()
+        }
+        return {
+            "corpus": self.corpus,
+            "documents": fingerprint(documents),
+            "mixture": fingerprint(drawn),
+            "block": self.block_seed,
+            "transform": self.transform,
+            "n_slots": self.n_slots,
+            "context": self.context,
+        }
 
     @functools.cached_property
     def slots(self) -> Slots:
@@ -175,6 +194,20 @@ class TokenStream:
                 generator(self.block_seed, "tokens", index).shuffle(rows[index - start])
         return rows
 
+    def documents_of(self, start: int, stop: int) -> list[str]:
+        """Name the documents that slots start..stop hold, "doc_id (shard, row)", in the order of reading."""
+        found: dict[str, None] = {}
+        for index in range(start, stop):
+            atom = self.slots.names[self.slots.atom[index]]
+            order, starts = self.chunks[atom], self.starts[atom]
+            at = int(order[int(self.slots.position[index]) % len(order)]) * self.context
+            ends = np.searchsorted(starts, [at, at + self.context], side="right") - 1
+            for document in range(int(ends[0]), int(ends[1]) + 1):
+                shard, row = (int(column[document % (len(starts) - 1)]) for column in self.documents[atom][:2])
+                doc_id = open_shard(self.workspace, self.shards[shard])["doc_id"][row].as_py()
+                found[f"{doc_id} ({self.shards[shard]}, row {row})"] = None
+        return list(found)
+
     def drawn(self) -> dict[str, dict[str, float]]:
         """Return tokens, bytes and epochs that are drawn of each atom."""
         found = {}
@@ -210,4 +243,6 @@ def token_stream(
         atom: tuple(rows[name].to_numpy() for name in columns)
         for atom, rows in train_documents(atoms, mixtures[0]).items()
     }
-    return TokenStream(workspace, atoms.shards, documents, *mixtures, block_seed, transform, n_slots, context)
+    return TokenStream(
+        workspace, atoms.shards, documents, *mixtures, block_seed, transform, n_slots, context, atoms.corpus
+    )

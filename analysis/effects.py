@@ -147,6 +147,8 @@ def _row(contrast: Contrast, design_id: str, study: Study, n_blocks: int) -> dic
     reason = None
     if n_blocks < _MIN_BLOCKS:
         reason = f"only {n_blocks} blocks in which both {contrast.treatment} and {contrast.baseline} finished"
+    if lost := _diverged(study, (contrast.treatment, contrast.baseline)):
+        reason = "; ".join([*([reason] if reason else []), *lost])
     method = "ngram" if contrast.treatment.startswith("ngram_") else "retrain"
     return {
         "design_id": design_id,
@@ -164,6 +166,12 @@ def _row(contrast: Contrast, design_id: str, study: Study, n_blocks: int) -> dic
         "meaning": contrast.meaning,
         "reason": reason,
     }
+
+
+def _diverged(study: Study, cells: tuple[str, str]) -> list[str]:
+    """Name the diverged runs of two cells, with the reasons: what is left is not the whole of what was run."""
+    runs = (run for run in study.runs.to_pylist() if run["status"] == "diverged" and run["cell"] in cells)
+    return [f"{run['run_id']} diverged: {run['reason']}" for run in runs]
 
 
 def learning_slope(study: Study, target: str, blocks: int) -> float | None:

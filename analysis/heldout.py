@@ -6,7 +6,6 @@ it, so that a rule is never judged only on text that it has chosen itself.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 import numpy as np
@@ -14,25 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.data import HeldOut, document_tokens
+from analysis.shards import token_byte_lengths
 from analysis.slices import Atoms
-from pipelines.contracts import storage
 from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import fraction
 
 POPULATIONS = ("kept", "unfiltered")
 MAX_DOCUMENT_TOKENS = 2048
 """Longer documents are cut here, so that one book does not fill a target."""
-
-
-def token_byte_lengths(workspace: str) -> np.ndarray:
-    """Return the [vocab] UTF-8 bytes of every token of a byte-level tokenizer; 0 for special tokens."""
-    body = json.loads(storage.read_bytes(storage.join(workspace, "tokenizer/tokenizer.json")))
-    special = {token["id"] for token in body["added_tokens"]}
-    vocabulary = body["model"]["vocab"]
-    lengths = np.zeros(1 + max([*vocabulary.values(), *special]), np.int64)
-    for text, index in vocabulary.items():  # in the byte-level alphabet every character is one byte
-        lengths[index] = 0 if index in special else len(text)
-    return lengths
 
 
 def heldout_documents(atoms: Atoms, target: str, population: str) -> pa.Table:

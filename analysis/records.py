@@ -112,6 +112,9 @@ RUNS = table(
         field("compiled", _BOOL, "whether torch.compile was used"),
         field("torch", _STRING, "version of torch"),
         field("train_nats_per_token", _FLOAT, "training loss over the last twentieth", "nats per token", nullable=True),
+        field(
+            "reason", _STRING, "why it diverged: step, loss, documents of the batch; null if finished", nullable=True
+        ),
     ],
 )
 CURVES = table(

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.shards import check_size, corpus_id, open_shard
 from pipelines.contracts import manifest, storage
 from pipelines.contracts.errors import ConfigError, InputError, message
-from pipelines.contracts.shards import read_shard
+from pipelines.contracts.manifest import OutputFile
 
 VIEW = """
 CREATE OR REPLACE TEMP VIEW document_view AS
@@ -56,11 +57,13 @@ class Atoms:
         table: [documents] atom, doc_id, shard, shard_row, tokens, bytes, component, source, lang, split, kept,
             and one boolean column `in_<slice>` per slice; ordered by shard and row.
         shards: paths of the shards; `shard` indexes them.
+        corpus: hash of all shards.
     """
 
     slices: tuple[Slice, ...]
     table: pa.Table
     shards: tuple[str, ...]
+    corpus: str = ""
 
     def members(self, slice_name: str) -> np.ndarray:
         """Return the [documents] mask of a slice."""
@@ -102,12 +105,12 @@ def open_documents(workspace: str) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def _spans(workspace: str) -> tuple[pa.Table, tuple[str, ...]]:
+def _spans(workspace: str, outputs: list[OutputFile]) -> pa.Table:
     """List every tokenized document: part, row, shard, row in the shard, tokens."""
-    outputs = manifest.read_stage(workspace, "tokenize").outputs
     tables = []
     for number, output in enumerate(outputs):
-        shard = read_shard(workspace, output.path)
+        check_size(workspace, output)
+        shard = open_shard(workspace, output.path)
         columns = {
             "part": shard["part"],
             "row": shard["row"],
@@ -116,7 +119,7 @@ def _spans(workspace: str) -> tuple[pa.Table, tuple[str, ...]]:
             "tokens": pc.list_value_length(shard["input_ids"]).cast(pa.int64()),
         }
         tables.append(pa.table(columns))
-    return pa.concat_tables(tables), tuple(output.path for output in outputs)
+    return pa.concat_tables(tables)
 
 
 def partition(workspace: str, slices: tuple[Slice, ...]) -> Atoms:
@@ -128,10 +131,11 @@ def partition(workspace: str, slices: tuple[Slice, ...]) -> Atoms:
 
     Raises:
         ConfigError: if a predicate is no SQL, is no condition, or holds no document.
-        InputError: if documents and tokens do not match.
+        InputError: if a shard is missing or cut short, or documents and tokens do not match.
     """
     connection = open_documents(workspace)
-    spans, shards = _spans(workspace)
+    outputs = manifest.read_stage(workspace, "tokenize").outputs
+    spans = _spans(workspace, outputs)
     connection.register("spans", spans)
     for one in slices:
         check_predicate(connection, one)
@@ -159,7 +163,7 @@ def partition(workspace: str, slices: tuple[Slice, ...]) -> Atoms:
             raise ConfigError(
                 message(f"slice {one.name!r}", "empty slice", one.where, "a predicate that holds for some document")
             )
-    return Atoms(slices, table, shards)
+    return Atoms(slices, table, tuple(output.path for output in outputs), corpus_id(outputs))
 
 
 def check_predicate(connection: duckdb.DuckDBPyConnection, one: Slice) -> None:

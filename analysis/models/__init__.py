@@ -66,6 +66,8 @@ class Proxy(BaseModel):
     pseudo_stride: int = Field(default=8, ge=1)
     """A masked model is scored with every such token masked at a time; >= context + 1 masks one at a time."""
 
+    accumulate: int = Field(default=1, ge=1)
+    """Parts into which each batch is cut to save memory; their gradients add up to that of the whole batch."""
     lr: float = Field(default=6e-3, gt=0)
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup_frac: float = Field(default=0.1, ge=0, le=1)
@@ -92,6 +94,10 @@ class Proxy(BaseModel):
             raise ValueError(
                 f"discounts: no discounts of counts of 1, 2, 3 and more: got {self.discounts}; "
                 "expected three numbers above 0 and up to 1, 2 and 3"
+            )
+        if self.batch % self.accumulate:
+            raise ValueError(
+                f"accumulate: parts of unequal size: got {self.batch} / {self.accumulate} rows; expected a divisor of batch"
             )
         if self.model == "bert" and self.d_model % self.heads:
             raise ValueError(f"d_model: heads of unequal width: got {self.d_model} / {self.heads}; expected a multiple")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CURVE_POINTS = 64
 """Points of a stored loss curve; each is the mean of the steps since the one before."""
+REASON_DOCUMENTS = 4
+"""Documents of a diverged batch that the table of runs names; `run.json` names all."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,17 @@ class RunFacts:
     tokens: int
     train_cpu_s: float  # of this process; a resumed run counts from its last checkpoint
     train_nats_per_token: float | None  # over the last twentieth of the steps; None for n-grams and where not finite
+    divergence: Mapping[str, Any] | None = None  # step, loss and documents of the batch at which it was not finite
+
+    @property
+    def reason(self) -> str | None:
+        """Why there are no scores, in words."""
+        if self.divergence is None:
+            return None
+        documents = self.divergence["documents"]
+        more = f" and {len(documents) - REASON_DOCUMENTS} more" if len(documents) > REASON_DOCUMENTS else ""
+        named = "; ".join(documents[:REASON_DOCUMENTS])
+        return f"loss {self.divergence['loss']} at step {self.divergence['step']}; its batch held {named}{more}"
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,7 @@ class RunOutput:
             "run_id": self.run_id,
             **self.labels,
             **asdict(facts),
+            "reason": facts.reason,
             "model": proxy.model,
             "proxy_id": proxy.proxy_id,
             "tokens_per_cpu_s": facts.tokens / facts.train_cpu_s,

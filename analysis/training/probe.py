@@ -57,6 +57,7 @@ class Engine:
     def __init__(self, proxy: Proxy, numerics: Numerics) -> None:
         self.numerics = numerics
         self.model = build(proxy).to(numerics.device)
+        self.accumulate = proxy.accumulate
         low = numerics.dtype == "bfloat16"
         kind = torch.device(numerics.device).type
 
@@ -70,12 +71,16 @@ class Engine:
 
     def step(self, optimizer: torch.optim.Optimizer, rows: torch.Tensor, clip: float) -> torch.Tensor:
         """Train on one batch, [batch, context + 1] int64; return its mean nats per token before the step."""
-        loss = self.mean_nats(rows)
+        parts = rows.chunk(self.accumulate)  # of equal size, so that the mean of means is the mean
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        losses = []
+        for part in parts:
+            loss = self.mean_nats(part)
+            (loss / len(parts)).backward()
+            losses.append(loss.detach())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
         optimizer.step()
-        return loss.detach()
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
 
 
 def gemm_rate_gflops(dtype: str = "float32", seconds: float = 0.5, size: int = 1024) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -15,7 +16,6 @@ from analysis.training import checkpoint
 from analysis.training.optimizer import build_optimizer, learning_rate, plan_averaging, update_average
 from analysis.training.output import RunOutput
 from analysis.training.probe import Engine, Numerics
-from pipelines.contracts.ids import fingerprint
 
 STEPS_PER_READ = 16
 """Steps between two looks at the clock, at the losses and at the wish to stop."""
@@ -31,6 +31,15 @@ class TokenStream(Protocol):
 
     def slots_tokens(self, start: int, stop: int) -> np.ndarray:
         """Return [slots, context + 1] int64."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, object]:
+        """What the tokens are a function of (corpus, mixture, block): a checkpoint of other data is refused."""
+        ...
+
+    def documents_of(self, start: int, stop: int) -> list[str]:
+        """Name the documents in slots start..stop."""
         ...
 
     def drawn(self) -> Any:
@@ -62,10 +71,13 @@ class TrainingState:
         self.average = [p.detach().clone() for p in model.parameters()]
         self.averaging = plan_averaging(proxy, self.n_steps)
         self.optimizer = build_optimizer(model, proxy)
-        first = stream.slots_tokens(0, min(stream.n_slots, proxy.batch))
-        self.identity = fingerprint(
-            proxy.canonical, seed, vars(numerics), stream.n_slots, int(np.asarray(first, np.int64).sum())
-        )
+        self.identity = {
+            "proxy": proxy.model_dump(mode="json"),
+            "seed": seed,
+            "numerics": vars(numerics),
+            "data": dict(stream.identity),
+            "n_slots": stream.n_slots,
+        }
         self.path = output.folder / "checkpoint.safetensors"
         self.step = checkpoint.load(self.path, self.identity, model, self.average, self.optimizer, self.losses)
 
@@ -90,8 +102,17 @@ class TrainingState:
         self.step = stop if self.finite else self.step + int(bad[0]) + 1
         self.cpu_s += time.process_time() - start_s
 
+    def divergence(self) -> dict[str, Any] | None:
+        """Say where the loss stopped being finite: the step, the loss, the documents of its batch."""
+        if self.finite:
+            return None
+        batch = self.proxy.batch
+        documents = self.stream.documents_of((self.step - 1) * batch, self.step * batch)
+        return {"step": self.step, "loss": repr(self.losses[self.step - 1].item()), "documents": documents}
+
     def save(self) -> None:
-        """Write the checkpoint."""
+        """Write the checkpoint; what is not finite is not kept."""
+        assert self.finite
         model = self.engine.model
         checkpoint.save(self.path, self.identity, self.step, model, self.average, self.optimizer, self.losses)
 

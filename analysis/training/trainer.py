@@ -21,6 +21,7 @@ import pyarrow as pa
 from analysis.evaluation import choice, perplexity
 from analysis.models import LogProb, Proxy
 from analysis.models.neural import export
+from analysis.training import checkpoint
 from analysis.training.optimizer import (
     EVALUATION_FRACS,
 )
@@ -138,7 +139,7 @@ def train_neural(
         if state.step in due and state.step < state.n_steps and state.finite:
             output.write_part(f"curve-{due[state.step]}", curve_scores(state, evaluation))
         stopping = evaluation.should_stop() and state.step < state.n_steps and state.finite
-        if stopping or time.monotonic() - saved > evaluation.checkpoint_s:
+        if stopping or (state.finite and time.monotonic() - saved > evaluation.checkpoint_s):
             state.save()
             saved = time.monotonic()
         if stopping:
@@ -231,7 +232,8 @@ def finish_run(state: TrainingState, due: Mapping[int, float], evaluation: Evalu
         tokens,
         state.cpu_s,
         last if math.isfinite(last) else None,
+        state.divergence(),
     )
     record = output.finish(proxy, state.numerics, stream=state.stream, facts=facts)
-    state.path.unlink(missing_ok=True)
+    checkpoint.remove(state.path)
     return record

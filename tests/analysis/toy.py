@@ -62,6 +62,15 @@ class ToyStream:
             rows.append(packed[: self.context + 1])
         return np.stack(rows)
 
+    @property
+    def identity(self) -> dict[str, object]:
+        """Say what the tokens depend on."""
+        return {"seed": self.seed, "n_slots": self.n_slots, "context": self.context}
+
+    def documents_of(self, start: int, stop: int) -> list[str]:
+        """Name the slots: each is a document of its own."""
+        return [f"toy-{slot}" for slot in range(start, stop)]
+
     def drawn(self) -> list[dict[str, object]]:
         """Say what was drawn."""
         return [{"atom": "toy", "tokens": self.n_slots * self.context}]
