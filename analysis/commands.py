@@ -170,7 +170,9 @@ def train(workspace: Path, design_file: Path, workers: int, stack: int | None = 
         for i in build_choice_items(h, spec.choice_items, spec.seed, token_bytes)
     ]
     proxy = Proxy(
-        vocab_size=len(token_byte_lengths(str(workspace))), eos_id=_end_of_text(workspace), **spec.proxy.model_dump()
+        vocab_size=len(token_byte_lengths(str(workspace))),
+        eos_id=_end_of_text(workspace),
+        **spec.proxy.model_dump(exclude={"adequacy"}),
     )
     numerics = choose_numerics(proxy, user_cache_dir() or study)
     work = []

@@ -20,7 +20,11 @@ class SliceSpec(StrictModel):
 
 
 class ProxySpec(StrictModel):
-    """The proxy model; the vocabulary comes from the workspace. Models of a pseudo-likelihood judge nothing."""
+    """The proxy model; the vocabulary comes from the workspace. Models of a pseudo-likelihood judge nothing.
+
+    Attributes:
+        adequacy: what becomes of the verdicts of a proxy that does not beat the 3-gram of the same tokens.
+    """
 
     model: Literal["llama", "lstm", "feedforward"] = "llama"
     d_model: int = 64
@@ -34,6 +38,9 @@ class ProxySpec(StrictModel):
     lr: float = 6e-3
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     compile: Literal["auto", "on", "off"] = "auto"
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    accumulate: Annotated[int, Field(ge=1)] = 1
+    adequacy: Literal["withhold", "show"] = "withhold"
 
 
 class NearDuplicateSwap(StrictModel):

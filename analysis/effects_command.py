@@ -11,7 +11,7 @@ from analysis.commands import contrasts_of
 from analysis.designs import Contrast
 from analysis.effects import Study, dilution, learning_slope, load_study, measure
 from analysis.noise import measured_sd, noise_rows, power_rows
-from analysis.verdicts import adequacy_row, control_rows, judge, void_reason
+from analysis.verdicts import adequacy_row, control_rows, judge, void_reason, withheld_reason, withhold
 from pipelines.contracts.errors import InputError, message
 
 
@@ -39,6 +39,8 @@ def run_effects(workspace: Path, design_id: str | None = None, *, as_json: bool 
     )
     adequacy = adequacy_row(study, targets, spec["blocks"], body["design_id"])
     controls = [*control_rows(retrained, body["design_id"]), *([adequacy] if adequacy else [])]
+    reason = withheld_reason(controls, spec["proxy"]["adequacy"])
+    effects = withhold(effects, reason)
     tables = {"effects": effects, "noise": noise, "power": power, "controls": controls}
     records.write_table(study_folder / "runs.parquet", study.runs, "runs")
     for name, rows in tables.items():
@@ -87,9 +89,11 @@ def add_dilution(effects: list[dict], study: Study, folder: Path, blocks: int) -
 def format_effects(effects: list[dict], controls: list[dict], noise: list[dict], spec: dict) -> str:
     """Lay the study out for one screen: controls first, then what was determined."""
     lines = []
-    void = void_reason(controls)
+    void, withheld = void_reason(controls), withheld_reason(controls, spec["proxy"]["adequacy"])
     if void:
         lines.append(f"THE STUDY IS VOID: {void}")
+    elif withheld:
+        lines.append(f"VERDICTS WITHHELD (estimates and intervals stand): {withheld}")
     for row in controls:
         mark = "passed" if row["passed"] else "FAILED"
         known = row.get("estimate") is not None

@@ -195,7 +195,7 @@ EFFECTS = table(
         field(
             "verdict",
             _STRING,
-            "helps, hurts, negligible or undetermined; of the slice, of the decision to drop, or of the control",
+            "helps, hurts, negligible, undetermined or withheld; of the slice, of the decision to drop, or of the control",
         ),
         field("interval_population", _STRING, "what the interval is about"),
     ],
@@ -230,7 +230,7 @@ POWER = table(
 )
 CONTROLS = table(
     "controls",
-    "The study's own checks: if sham or shuffle fails, no verdict can be trusted.",
+    "The study's own checks: if sham, shuffle or adequacy fails, verdicts are withheld.",
     [
         _DESIGN,
         field("control", _STRING, "sham, shuffle or adequacy"),

@@ -3,6 +3,7 @@
 helps / hurts    q <= .05 after Benjamini-Hochberg within the family
 negligible       the 90 % interval lies inside +-delta (two one-sided tests, corrected, too)
 undetermined     everything else: more blocks would be needed
+withheld         any of them, of a study whose controls fail or whose proxy loses to a 3-gram (`withhold`)
 
 The verdict speaks of the slice (if leaving it out raises the loss, the slice helps), of the decision (if
 training on what was dropped raises the loss, dropping it helps), and for controls of the treatment.
@@ -11,6 +12,7 @@ training on what was dropped raises the loss, dropping it helps), and for contro
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -109,8 +111,8 @@ def control_rows(effects: list[dict], design_id: str) -> list[dict]:
 def adequacy_row(study: Study, targets: tuple[str, ...], blocks: int, design_id: str) -> dict | None:
     """Compare the proxy with the 3-gram of the same tokens, on the full cell.
 
-    A proxy that loses is a weak model: its effects are shown, as those of a weak model. That voids nothing;
-    only the sham and the shuffle do.
+    A proxy that loses has not learned what three tokens of context tell; what it makes of a mixture says little
+    about a model that has, so its verdicts are withheld unless the design says `adequacy: show`.
 
     Returns:
         A row of the table `controls`, or None if there is no n-gram to compare with.
@@ -131,7 +133,7 @@ def adequacy_row(study: Study, targets: tuple[str, ...], blocks: int, design_id:
     mean, se = float(means.mean()), float(means.std(ddof=1) / math.sqrt(len(means)))
     half = float(stats.t.ppf(0.975, len(means) - 1)) * se
     better = "beats" if mean + half < 0 else "does not beat"
-    detail = f"the proxy {better} the 3-gram of the same tokens; a proxy that loses is a weak model, and its effects are those of one"
+    detail = f"the proxy {better} the 3-gram of the same tokens"
     return {"design_id": design_id, "control": "adequacy", "passed": mean + half < 0, "estimate": mean, "lo": mean - half,
             "hi": mean + half, "detail": detail}  # fmt: skip
 
@@ -142,6 +144,47 @@ def void_reason(controls: list[dict]) -> str | None:
     if not failed:
         return None
     return "; ".join(f"{row['control']} failed ({row['detail']}{_mean_of(row)})" for row in failed)
+
+
+def withheld_reason(controls: list[dict], adequacy: Literal["withhold", "show"]) -> str | None:
+    """Return why the verdicts of a study are withheld, or None.
+
+    Args:
+        controls: rows of the table `controls`.
+        adequacy: what to do with the verdicts of a proxy that does not beat the 3-gram.
+    """
+    reasons = [reason for reason in (void_reason(controls),) if reason]
+    if adequacy == "withhold":
+        row = next((row for row in controls if row["control"] == "adequacy"), None)
+        if row is None:
+            reasons.append("adequacy is unknown: fewer than 2 blocks of the full cell and of its 3-gram finished")
+        elif not row["passed"]:
+            found = f"by {row['estimate']:+.3f} [{row['lo']:+.3f}, {row['hi']:+.3f}] bpb over all targets"
+            reasons.append(f"{row['detail']} ({found})")
+    return "; ".join(reasons) or None
+
+
+def withhold(effects: list[dict], reason: str | None) -> list[dict]:
+    """Take the verdicts of retraining back; estimates and intervals stay.
+
+    Controls keep theirs, because they say why; so does the n-gram, which is what the proxy is measured against.
+
+    Args:
+        effects: judged rows.
+        reason: why, or None to change nothing.
+    """
+    if reason is None:
+        return effects
+    return [
+        row
+        if row["method"] != "retrain" or row["family"] == "controls"
+        else {
+            **row,
+            "verdict": "withheld",
+            "reason": "; ".join([f"withheld: {reason}", *([row["reason"]] if row["reason"] else [])]),
+        }
+        for row in effects
+    ]
 
 
 def _mean_of(control: dict) -> str:

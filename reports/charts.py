@@ -158,6 +158,7 @@ VERDICT_COLOURS = {
     "hurts": "#D55E00",
     "negligible": "#56B4E9",
     "undetermined": "#9AA2AE",
+    "withheld": "#9AA2AE",
     "passed": "#009E73",
     "failed": "#C1121F",
 }
@@ -220,9 +221,9 @@ def _cell_colours(relative: float, verdict: str) -> Row:
 
     Args:
         relative: size of the effect over the largest determined effect.
-        verdict: gives the hue (helps: blue, hurts: orange, negligible: pale); undetermined cells are grey.
+        verdict: gives the hue (helps: blue, hurts: orange, negligible: pale); undetermined and withheld cells are grey.
     """
-    if verdict == "undetermined":
+    if verdict in ("undetermined", "withheld"):
         return {"fill": UNDETERMINED, "ink": "#8a93a1"}
     if verdict == "negligible":
         return {"fill": _PAPER, "ink": INK}

@@ -106,6 +106,10 @@ def study_findings(con: duckdb.DuckDBPyConnection, study: Row) -> Findings:
     if undetermined:
         text = f"{undetermined} of {len(effects)} effects are undetermined: neither a difference nor its absence could be shown."
         items.append(Finding(text, "undetermined"))
+    withheld = sum(row["verdict"] == "withheld" for row in effects)
+    if withheld:
+        text = f"No verdict: {withheld} of {len(effects)} are withheld, because the proxy is too weak; estimates and intervals are below."
+        items.append(Finding(text, "withheld"))
     own = query(con, _OWN, [study["design_id"]])[0]
     if own["tests"]:
         text = (

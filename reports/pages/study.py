@@ -47,14 +47,28 @@ def no_study(con: duckdb.DuckDBPyConnection) -> Prose | None:
 
 
 def void_banners(con: duckdb.DuckDBPyConnection) -> tuple[Banner, ...]:
-    """Return a red banner for every design with a control that failed."""
+    """Return a red banner for every design with a control that failed, or whose verdicts are withheld."""
     failed = query(
         con,
         "SELECT c.design_id, d.name, list(c.control ORDER BY c.rowid) AS controls, list(c.detail ORDER BY c.rowid) AS details\n"
         "FROM controls c LEFT JOIN designs d USING (design_id) "
         "WHERE NOT c.passed AND c.control IN ('sham', 'shuffle') GROUP BY c.design_id, d.name ORDER BY c.design_id",
     )
-    return tuple(
+    withheld = query(
+        con,
+        "SELECT e.design_id, d.name, min(e.reason) AS reason FROM effects e LEFT JOIN designs d USING (design_id)\n"
+        "WHERE e.verdict = 'withheld' AND e.design_id NOT IN (SELECT design_id FROM controls WHERE NOT passed AND control IN ('sham', 'shuffle'))\n"
+        "GROUP BY e.design_id, d.name ORDER BY e.design_id",
+    )
+    notes = (
+        Banner(
+            f"The verdicts of the study “{row['name']}” are {row['reason']}. Its estimates and intervals stand: they are those of a "
+            "weak model.",
+            "error",
+        )
+        for row in withheld
+    )
+    return *notes, *(
         Banner(
             f"The study “{row['name']}” is void: the {' and the '.join(row['controls'])} control failed "
             f"({'; '.join(row['details'])}). Its effects are shown for diagnosis only; no verdict holds.",

@@ -252,8 +252,15 @@ def test_a_study_fills_every_table(trained: Path, capsys: pytest.CaptureFixture)
     assert runs.num_rows == 8 * 2 + 3 * 2
     effects = records.read_table(trained / "effects.parquet", "effects").to_pylist()
     assert len(effects) == len(contrasts_of(trained))
+    controls = {
+        row["control"]: row["passed"]
+        for row in records.read_table(trained / "controls.parquet", "controls").to_pylist()
+    }
+    assert controls["adequacy"] is False  # 8,192 tokens teach a Transformer less than a 3-gram
     for row in effects:
-        assert row["verdict"] in ("helps", "hurts", "negligible", "undetermined")
+        gated = row["method"] == "retrain" and row["family"] != "controls"
+        assert row["verdict"] in (("withheld",) if gated else ("helps", "hurts", "negligible", "undetermined"))
+        assert (row["reason"] or "").startswith("withheld: ") is gated
         values = [row[name] for name in ("estimate", "se", "lo", "hi", "p", "q")]
         if row["metric"] == "choice_margin":
             assert row["estimate"] is None

@@ -10,7 +10,7 @@ import pytest
 from analysis import records
 from analysis.designs import Contrast
 from analysis.effects import Study, bits_per_byte, dilution, learning_slope, measure
-from analysis.verdicts import adequacy_row, control_rows, judge, void_reason
+from analysis.verdicts import adequacy_row, control_rows, judge, void_reason, withheld_reason, withhold
 
 BLOCKS = 5
 TARGETS = ("books", "code", "help")
@@ -115,7 +115,7 @@ def test_a_failing_control_voids_the_study(sham: float, shuffle: float, void: st
 
 
 @pytest.mark.parametrize(("gap", "passed"), [(0.3, True), (-0.3, False)])
-def test_adequacy_is_stated_and_voids_nothing(gap: float, passed: bool) -> None:
+def test_adequacy_is_stated_and_gates_the_verdicts(gap: float, passed: bool) -> None:
     row = adequacy_row(study({"ngram_full": gap}), TARGETS, BLOCKS, "d")
     assert row is not None
     assert row["passed"] is passed
@@ -123,6 +123,47 @@ def test_adequacy_is_stated_and_voids_nothing(gap: float, passed: bool) -> None:
     assert ("does not" in row["detail"]) is not passed
     assert void_reason([row]) is None
     assert adequacy_row(study({}), TARGETS, BLOCKS, "d") is None
+    assert withheld_reason([row], "show") is None
+    reason = withheld_reason([row], "withhold")
+    assert (reason is None) is passed
+    assert passed or "does not beat the 3-gram of the same tokens (by +0.3" in reason
+    assert "adequacy is unknown" in withheld_reason([], "withhold")
+
+
+def test_a_withheld_verdict_keeps_its_estimate_and_says_why() -> None:
+    runs = study({"without": 0.3, "shuffle": 0.0, "ngram_without": 0.2})
+    wanted = [("without", "cross-slice"), ("shuffle", "controls"), ("ngram_without", "own-slice")]
+    rows = verdicts(runs, [contrast(cell, t, family) for cell, family in wanted for t in TARGETS])
+    kept = withhold(rows, None)
+    assert kept == rows
+    for before, row in zip(rows, withhold(rows, "too weak"), strict=True):
+        same = {name for name in row if row[name] == before[name]}
+        if row["method"] == "ngram" or row["family"] == "controls":
+            assert row == before
+        else:
+            assert row["verdict"] == "withheld"
+            assert row["reason"] == "withheld: too weak"
+            assert set(row) - same == {"verdict", "reason"}
+
+
+def test_a_failed_control_withholds_whatever_the_design_says() -> None:
+    failed = {"control": "shuffle", "passed": False, "detail": "must hurt"}
+    assert withheld_reason([failed], "show").startswith("shuffle failed")
+
+
+def test_a_diverged_run_is_named_in_the_effects_of_its_cells() -> None:
+    whole = study({"without": 0.3}, skip=(("without", 1),))
+    run = dict.fromkeys(records.RUNS.names) | {
+        "run_id": "without-1", "design_id": "d", "cell": "without", "block": 1, "seed": 1, "model": "llama", "proxy_id": "p",
+        "status": "diverged", "tokens": 512, "train_cpu_s": 1.0, "tokens_per_cpu_s": 512.0, "device": "cpu", "dtype": "float32",
+        "compiled": False, "torch": "2", "reason": "loss nan at step 8; its batch held a; b",
+    }  # fmt: skip
+    rows = verdicts(
+        Study(records.from_rows([run], "runs"), whole.values, {}), [contrast("without", t) for t in TARGETS]
+    )
+    assert {row["reason"] for row in rows} == {"without-1 diverged: loss nan at step 8; its batch held a; b"}
+    assert {row["n_blocks"] for row in rows} == {BLOCKS - 1}
+    assert all(row["estimate"] == pytest.approx(0.3, abs=0.02) for row in rows)
 
 
 def test_bits_per_byte_is_a_ratio_of_sums() -> None:

@@ -117,8 +117,22 @@ def test_a_run_that_is_told_to_stop_leaves_a_checkpoint(tmp_path):
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     with pytest.raises(Interrupted):
         run_job(job(tmp_path / "r"), lambda: True)
-    with pytest.raises(InputError, match="checkpoint of another run"):
+    with pytest.raises(InputError, match=r"checkpoint of another run \(proxy\.lr differ\)"):
         run_job(job(tmp_path / "r", lr=1e-4), _never)
+    with pytest.raises(InputError, match=r"checkpoint of another run \(data\.seed differ\)"):
+        train(small_proxy(), ToyStream(256, 16, seed=2), 7, tmp_path / "r", [held_out()])
+
+
+def test_parts_of_a_batch_add_up_to_the_batch(tmp_path):
+    for name, parts in (("whole", 1), ("parts", 4)):
+        run_job(job(tmp_path / name, accumulate=parts), _never)
+    whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    for name, weight in whole.items():
+        torch.testing.assert_close(parts[name], weight, atol=2e-4, rtol=0)
+    losses = [pq.read_table(tmp_path / name / "curves.parquet")["train_nats_per_token"] for name in ("whole", "parts")]
+    assert np.allclose(*(column.to_numpy() for column in losses), atol=1e-5)
+    with pytest.raises(ValueError, match="expected a divisor of batch"):
+        small_proxy(accumulate=3)
 
 
 def test_a_loss_that_is_not_finite_is_an_outcome(tmp_path):
@@ -126,6 +140,10 @@ def test_a_loss_that_is_not_finite_is_an_outcome(tmp_path):
     assert record["status"] == "diverged"
     assert record["train_nats_per_token"] is None
     assert 0 < record["tokens"] < 256 * 16
+    step = record["tokens"] // 64
+    batch = [f"toy-{slot}" for slot in range((step - 1) * 4, step * 4)]
+    assert record["divergence"] == {"step": step, "loss": "nan", "documents": batch}
+    assert record["reason"] == f"loss nan at step {step}; its batch held {'; '.join(batch)}"
     assert records.read_table(tmp_path / "r" / "scores.parquet", "scores").num_rows == 0
     assert not (tmp_path / "r" / "model.safetensors").exists()
     assert pq.read_table(tmp_path / "r" / "curves.parquet")["step"].to_pylist()[-1] * 64 == record["tokens"]
