@@ -216,6 +216,52 @@ def train(
     run(workspace, design, workers or default_workers(), stack)
 
 
+_SWEEP_EPILOG = """
+**Examples**
+
+`mixtrace sweep build/demo designs/demo.yaml` — on this machine; the same files as `mixtrace train`
+
+`mixtrace sweep build/demo designs/demo.yaml --engine prism --prism_location=$HOME/prism` — on an engine; further flags go to Beam
+
+`mixtrace sweep /mnt/ws designs/big.yaml --engine dataflow --device cuda --accelerator 'type:nvidia-l4;count:1;install-nvidia-driver'`
+"""
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    epilog=_SWEEP_EPILOG,
+)
+def sweep(
+    context: typer.Context,
+    workspace: WorkspaceArgument,
+    design: DesignArgument,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes here. Default: one per processor.")
+    ] = None,
+    engine: Annotated[str | None, typer.Option(help="Engine: a file of conf/runners without .toml, or a path.")] = None,
+    device: Annotated[str, typer.Option(help="What workers train on: auto, cpu or cuda.")] = "auto",
+    accelerator: Annotated[
+        str | None, typer.Option(help="Resource hint of the training step, as Beam writes it.")
+    ] = None,
+    ram: Annotated[str | None, typer.Option(help="Resource hint: least memory of a worker, e.g. 6GB.")] = None,
+) -> None:
+    """Train the proxies of a design as Beam elements: the runs of `train`, on any engine whose workers see the workspace."""
+    from analysis import commands
+    from analysis.study_runs import elements, train_element
+    from pipelines.beam.curate import CurateOptions, choose_engine
+    from pipelines.beam.local import default_workers
+    from pipelines.beam.sweep import SweepWork, run_sweep
+
+    chosen = choose_engine(CurateOptions("", str(workspace), workers, engine, flags=tuple(context.args)))
+    runs, numerics = commands.prepare(workspace, design, workers or default_workers(), device)
+    jobs = elements(runs, numerics)
+    hints = {name: value for name, value in (("accelerator", accelerator), ("min_ram", ram)) if value}
+    if jobs:
+        work = SweepWork(train_element, jobs, lambda: commands.progress(runs), hints)
+        run_sweep(work, chosen, workers or default_workers(), commands.RunsLeft(runs).show)
+    commands.finish_study(runs)
+
+
 @app.command()
 def effects(
     workspace: WorkspaceArgument,

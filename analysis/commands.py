@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
+import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from analysis import records
-from analysis.data import HeldOut, token_stream
+from analysis.design_data import cell_stream, design_of
 from analysis.design_file import DesignSpec
-from analysis.designs import Cell, Contrast, Design, build_design, design_slices
-from analysis.heldout import heldout_sets
+from analysis.designs import Cell, Contrast, Design
 from analysis.ngram_contrasts import ngram_contrasts
 from analysis.plan import format_plan, make_plan
-from analysis.shards import token_byte_lengths
-from analysis.slices import Atoms, partition, summarise
+from analysis.slices import Atoms, summarise
 from pipelines.contracts import ids, storage
 from pipelines.contracts.errors import StageError, message
 from pipelines.contracts.yaml_model import load_yaml_model
+
+if TYPE_CHECKING:
+    from analysis.study_runs import StudyRuns
+    from analysis.training.probe import Numerics
+
+
+PROGRESS_S = 5.0
 
 
 def open_design(workspace: Path, design_file: Path) -> tuple[Design, Atoms]:
@@ -28,9 +36,7 @@ def open_design(workspace: Path, design_file: Path) -> tuple[Design, Atoms]:
     Raises:
         ConfigError: with file, line and column for the file; with the slice for what the workspace lacks.
     """
-    spec = load_yaml_model(str(design_file), DesignSpec)
-    atoms = partition(str(workspace), design_slices(spec))
-    return build_design(spec, atoms, atoms.corpus), atoms
+    return design_of(workspace, load_yaml_model(str(design_file), DesignSpec))
 
 
 def design_plan(workspace: Path, design_file: Path, workers: int = 2) -> None:
@@ -107,7 +113,7 @@ def _weight_rows(workspace: str, design: Design, atoms: Atoms) -> list[dict]:
     home = {atom: name for name in design.targets for atom in atoms.atoms_of(name)}
     rows = []
     for cell in design.cells:
-        drawn = _stream(workspace, design, atoms, cell, 0).drawn()
+        drawn = cell_stream(Path(workspace), design, atoms, cell, 0).drawn()
         for atom, weight in cell.mixture.weights.items():
             rows.append(
                 {
@@ -126,16 +132,6 @@ def _weight_rows(workspace: str, design: Design, atoms: Atoms) -> list[dict]:
     return rows
 
 
-def _stream(workspace: str, design: Design, atoms: Atoms, cell: Cell, block: int):  # noqa: ANN202
-    spec = design.spec
-    slots = spec.tokens // spec.proxy.context // spec.proxy.batch * spec.proxy.batch
-    seed = f"{spec.seed}/{block}"
-    baseline = next(other for other in design.cells if other.name == cell.baseline)
-    return token_stream(
-        workspace, atoms, (cell.mixture, baseline.mixture), seed, cell.transform, slots, spec.proxy.context
-    )
-
-
 def train(workspace: Path, design_file: Path, workers: int, stack: int | None = None) -> None:
     """Train and evaluate every cell in every block; finished runs are not repeated.
 
@@ -148,66 +144,88 @@ def train(workspace: Path, design_file: Path, workers: int, stack: int | None = 
     Raises:
         StageError: if runs failed or were interrupted; the same command resumes.
     """
-    from analysis.evaluation.choice import build_choice_items, vocabulary_bytes
-    from analysis.models import Proxy
-    from analysis.ngram_study import ngram_runs
-    from analysis.training.probe import choose_numerics
-    from analysis.training.scheduler import WorkItem, run_all
+    from analysis.training.scheduler import run_all
     from analysis.training.stacked import stackable
     from analysis.training.stacked_runs import GPU_STACK, run_stacked
-    from analysis.training.trainer import RunJob, model_seed, run_job
+    from analysis.training.trainer import run_job
+
+    runs, numerics = prepare(workspace, design_file, workers)
+    work = runs.work(numerics)
+    if stack is None:
+        stack = GPU_STACK if numerics.device.startswith("cuda") and stackable(runs.proxy) else 1
+    outcomes = run_stacked(work, stack) if stack > 1 else run_all(work, run_job, workers)
+    _raise_for(outcomes)
+    finish_study(runs)
+
+
+def prepare(workspace: Path, design_file: Path, workers: int, device: str = "auto") -> tuple[StudyRuns, Numerics]:
+    """Check the data, write the design and choose how to compute: what comes before any run.
+
+    Args:
+        workspace: curated workspace.
+        design_file: the study.
+        workers: processes, for the plan's time.
+        device: "auto", "cpu" or "cuda"; one that this machine lacks needs literal `dtype` and `compile`.
+    """
+    from analysis.study_runs import open_runs
+    from analysis.training.probe import choose_numerics
     from pipelines.kernels.compile import user_cache_dir
 
     design, atoms = open_design(workspace, design_file)
-    spec = design.spec
     study = write_design(workspace, design, atoms, make_plan(design, atoms, workers).power)
-    heldouts = heldout_sets(str(workspace), atoms, design.targets, spec.eval_tokens)
-    token_bytes = vocabulary_bytes(workspace / "tokenizer/tokenizer.json")
-    items = [
-        i
-        for h in heldouts
-        if h.population == "kept"
-        for i in build_choice_items(h, spec.choice_items, spec.seed, token_bytes)
-    ]
-    proxy = Proxy(
-        vocab_size=len(token_byte_lengths(str(workspace))),
-        eos_id=_end_of_text(workspace),
-        **spec.proxy.model_dump(exclude={"adequacy"}),
+    runs = open_runs(workspace, design, atoms)
+    return runs, choose_numerics(runs.proxy, user_cache_dir() or study, device)
+
+
+def progress(runs: StudyRuns) -> tuple[int, object]:
+    """Return how many runs of a sweep are finished, and the ages of its checkpoints, which move while it runs."""
+    folder = runs.study / "runs"
+    finished = sum(
+        (folder / f"{c.name}-{b}" / "run.json").exists()
+        for c in runs.design.cells
+        for b in range(runs.design.spec.blocks)
     )
-    numerics = choose_numerics(proxy, user_cache_dir() or study)
-    work = []
-    for block in range(spec.blocks):
-        for cell in design.cells:
-            labels = {
-                "design_id": design.design_id,
-                "cell": cell.name,
-                "block": block,
-                "seed": model_seed(spec.seed, block),
-            }
-            folder = study / "runs" / f"{cell.name}-{block}"
-            stream = _stream(str(workspace), design, atoms, cell, block)
-            job = RunJob(proxy, stream, labels["seed"], folder, heldouts, items, numerics, labels)
-            work.append(WorkItem(folder.name, folder, float(proxy.flops_per_token * spec.tokens), job))
-    if stack is None:
-        stack = GPU_STACK if numerics.device.startswith("cuda") and stackable(proxy) else 1
-    outcomes = run_stacked(work, stack) if stack > 1 else run_all(work, run_job, workers)
-    _raise_for(outcomes)
-    full = design.cells[0]
-    streams = {block: _stream(str(workspace), design, atoms, full, block) for block in range(spec.blocks)}
-    ngram_runs(study, design, atoms, streams, _kept(heldouts), proxy)
-    print(f"{len(outcomes)} runs done in {study}")
+    return finished, tuple(sorted(path.stat().st_mtime_ns for path in folder.glob("*/checkpoint.safetensors")))
 
 
-def _kept(heldouts: list[HeldOut]) -> list[HeldOut]:
-    return [heldout for heldout in heldouts if heldout.population == "kept"]
+class RunsLeft:
+    """Print runs done, runs left and the time left of a sweep, at most every 5 s.
+
+    Args:
+        runs: the study.
+    """
+
+    def __init__(self, runs: StudyRuns) -> None:
+        self._total = len(runs.design.cells) * runs.design.spec.blocks
+        self._before = progress(runs)[0]
+        self._start = self._shown = time.monotonic()
+
+    def show(self, done: int) -> None:
+        """Take the number of runs that are done."""
+        now = time.monotonic()
+        if now - self._shown < PROGRESS_S:
+            return
+        self._shown, fresh = now, done - self._before
+        left = f"{(now - self._start) * (self._total - done) / fresh / 60:.1f}" if fresh else "?"
+        print(
+            f"sweep: {done} of {self._total} runs done, {self._total - done} left, {left} min left",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
-def _end_of_text(workspace: Path) -> int:
-    recipe = json.loads((workspace / "recipe.json").read_text("utf-8"))
-    body = json.loads((workspace / "tokenizer/tokenizer.json").read_text("utf-8"))
-    content = recipe["tokenizer"]["end_of_text"]
-    added = {token["content"]: token["id"] for token in body["added_tokens"]}
-    return added[content] if content in added else body["model"]["vocab"][content]
+def finish_study(runs: StudyRuns) -> None:
+    """Count the n-grams, and say what was done and how fast."""
+    from analysis.training.speed import speed_line
+
+    runs.train_ngrams()
+    done = [json.loads((folder / "run.json").read_text("utf-8")) for folder in records.list_runs(runs.study)]
+    neural = [record for record in done if record["model"] != "ngram"]
+    diverged = [record for record in neural if record["status"] == "diverged"]
+    for record in diverged:
+        print(f"run {record['run_id']} diverged: {record['reason']}")
+    print(f"{len(neural)} runs done ({len(diverged)} diverged) in {runs.study}")
+    print(speed_line(runs.proxy, neural))
 
 
 def _raise_for(outcomes: list) -> None:

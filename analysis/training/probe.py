@@ -20,6 +20,7 @@ from analysis.models import Proxy
 from analysis.models.neural import build, initialise
 from analysis.training.optimizer import build_optimizer
 from pipelines.contracts import storage
+from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import fingerprint
 
 TRIAL_S = 0.6
@@ -110,6 +111,9 @@ def choose_numerics(proxy: Proxy, cache: Path, device: str = "auto") -> Numerics
         proxy: the model; its `dtype` and `compile` are taken as they are unless "auto".
         cache: folder of the answers, one JSON per (machine, torch, proxy).
         device: "cpu", "cuda", or "auto" for CUDA where there is one.
+
+    Raises:
+        ConfigError: if the answer needs a trial on a device that this machine lacks.
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -117,6 +121,11 @@ def choose_numerics(proxy: Proxy, cache: Path, device: str = "auto") -> Numerics
         return Numerics()
     if proxy.dtype != "auto" and proxy.compile != "auto":
         return Numerics(device, proxy.dtype, proxy.compile == "on")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(
+            message("proxy", "cannot be tried on a device that is not here", f"{device}, dtype {proxy.dtype}, "
+                    f"compile {proxy.compile}", "literal dtype and compile in the design")
+        )  # fmt: skip
     key = fingerprint(machine(device), torch.__version__, proxy.canonical)
     path = cache / f"numerics-{key}.json"
     if path.exists():

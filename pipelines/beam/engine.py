@@ -72,6 +72,25 @@ class EngineExecutor:
         self._run(context, stage.name, ShuffleTasks(_placed(context), maps, reduces))
 
     def _run(self, context: Context, stage: str, transform: beam.PTransform) -> None:
+        def observe() -> object:
+            markers = read_markers(context.workspace, stage)
+            self._show(stage, markers)
+            parts = storage.join(manifest.stage_folder(context.workspace, stage), "_parts")
+            return markers, len(storage.list_files(parts))
+
+        self.run_transform(stage, transform, observe)
+
+    def run_transform(self, stage: str, transform: beam.PTransform, observe: Callable[[], object]) -> None:
+        """Run one pipeline.
+
+        Args:
+            stage: names the job.
+            transform: applied to the pipeline.
+            observe: returns something that changes while the job moves; asked twice a second.
+
+        Raises:
+            StageError: if the engine fails, or nothing moves for the stated time.
+        """
         import apache_beam as beam
 
         with self._logged(stage):
@@ -79,7 +98,7 @@ class EngineExecutor:
             pipeline | stage >> transform
             try:
                 result = pipeline.run()
-                self._watch(context, stage, result)
+                self._watch(stage, result, observe)
             except MixtraceError:
                 raise
             except Exception as error:
@@ -111,7 +130,7 @@ class EngineExecutor:
             )
         )
 
-    def _watch(self, context: Context, stage: str, result: Any) -> None:
+    def _watch(self, stage: str, result: Any, observe: Callable[[], object]) -> None:
         """Wait for the job; cancel it if nothing has moved for the stated time.
 
         Raises:
@@ -122,11 +141,9 @@ class EngineExecutor:
         seen: object = None
         moved = time.monotonic()
         while not PipelineState.is_terminal(result.state):
-            markers = read_markers(context.workspace, stage)
-            self._show(stage, markers)
-            done = len(storage.list_files(storage.join(manifest.stage_folder(context.workspace, stage), "_parts")))
-            if (markers, done) != seen:
-                seen, moved = (markers, done), time.monotonic()
+            now = observe()
+            if now != seen:
+                seen, moved = now, time.monotonic()
             elif time.monotonic() - moved > self._engine.stall_s:
                 _cancel(result)
                 raise self._failure(stage, TimeoutError(f"no progress for {self._engine.stall_s:.0f} s; cancelled"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import pickle
 import shutil
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from analysis import records
-from analysis.commands import contrasts_of, design_plan, open_design, train
+from analysis.commands import RunsLeft, contrasts_of, design_plan, open_design, prepare, progress, train
 from analysis.data import document_tokens, token_stream, train_documents
 from analysis.design_file import DesignSpec
 from analysis.effects import bits_per_byte
@@ -28,12 +29,15 @@ from analysis.models import Proxy
 from analysis.models.hf_export import export_run, read_tokenizer
 from analysis.plan import make_plan
 from analysis.slices import Slice, partition
-from pipelines.beam.curate import CurateOptions, run_curate
+from analysis.study_runs import RunElement, elements, train_element
+from pipelines.beam.curate import CurateOptions, choose_engine, run_curate
+from pipelines.beam.sweep import SweepWork, run_sweep
 from pipelines.contracts.errors import ConfigError, InputError
 from pipelines.contracts.recipe import load_recipe
 from pipelines.contracts.yaml_model import load_yaml_model
 from pipelines.ops.rules import recipe_rules
 from tests.data.awkward import make_corpus, write_recipe
+from tests.engines import commands as engines
 
 DESIGN = """
 name: tiny
@@ -347,6 +351,35 @@ def test_what_cannot_be_exported_says_why(trained: Path, workspace: Path, tmp_pa
     with pytest.raises(InputError, match="another end-of-text token"):
         read_tokenizer(workspace, proxy.model_copy(update={"eos_id": 5}))
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("engine", ["local", "prism"])
+def test_a_sweep_trains_the_same_runs(trained: Path, workspace: Path, design_file: Path, engine: str) -> None:
+    """The same run ids and bytes as `train`, as Beam elements here and on Prism."""
+    config = None
+    if engine == "prism":
+        if reason := engines.missing_engine("prism"):
+            pytest.skip(reason)
+        config = choose_engine(CurateOptions("", "", None, "prism", flags=tuple(engines.engine_flags("prism")[2:])))
+    names = ("model.safetensors", "scores.parquet", "curves.parquet", "item_scores.parquet")
+    folders = [trained / "runs" / f"{cell}-1" for cell in ("shuffle", "quality_reject_swap")]
+    before = {folder / name: (folder / name).read_bytes() for folder in folders for name in names}
+    for folder in folders:
+        shutil.rmtree(folder)
+    runs, numerics = prepare(workspace, design_file, 1)
+    jobs = elements(runs, numerics)
+    assert [f"{job.cell}-{job.block}" for job in jobs] == [folder.name for folder in folders]
+    assert len(pickle.dumps(jobs)) < 10_000
+    run_sweep(SweepWork(train_element, jobs, lambda: progress(runs), {}), config, 1, RunsLeft(runs).show)
+    assert {path: path.read_bytes() for path in before} == before
+    assert elements(runs, numerics) == []
+
+
+def test_a_worker_that_sees_another_corpus_does_not_train(trained: Path, workspace: Path, design_file: Path) -> None:
+    runs, numerics = prepare(workspace, design_file, 1)
+    element = RunElement(str(workspace), runs.design.spec.model_dump_json(), "0123456789ab", "full", 0, numerics)
+    with pytest.raises(InputError, match="another design here than in the driver"):
+        train_element(element)
 
 
 def test_effects_speak_json_and_a_missing_study_is_named(

@@ -14,6 +14,7 @@ import pytest
 
 from pipelines.beam.engine import EngineExecutor
 from pipelines.beam.flags import EngineConfig, check_flags, load_engine
+from pipelines.beam.sweep import Sweep, SweepWork
 from pipelines.beam.transforms import MapTasks, RunTask, ShuffleTasks
 from pipelines.contracts.recipe import Recipe, Source
 from pipelines.contracts.tasks import Context, Task
@@ -129,6 +130,28 @@ def test_resource_hints_and_an_accelerator_reach_the_steps(map_tasks: MapTasks, 
         "beam:resources:min_ram_bytes:v1": "6000000000",
         "beam:resources:accelerator:v1": ACCELERATOR,
     }
+
+
+def test_runs_of_a_sweep_ask_for_the_accelerator_of_their_step(tmp_path: Path) -> None:
+    jobs = [f"run {n}" for n in range(60)]
+    request = build(
+        Sweep(SweepWork(len, jobs, lambda: (0, None), {"accelerator": ACCELERATOR, "min_ram": "30GB"})), tmp_path
+    )
+    components = request.pipeline.components
+    hints = {
+        name: {
+            urn: value.decode() for urn, value in components.environments[step.environment_id].resource_hints.items()
+        }
+        for name in ("ingest/Train", "ingest/Spread/AddRandomKeys")
+        for step in components.transforms.values()
+        if step.unique_name == name
+    }
+    assert hints["ingest/Train"] == {
+        "beam:resources:min_ram_bytes:v1": "30000000000",
+        "beam:resources:accelerator:v1": ACCELERATOR,
+    }
+    assert "beam:resources:accelerator:v1" not in hints["ingest/Spread/AddRandomKeys"]
+    assert sum(map(len, request.staged.values())) < 10_000_000  # the service takes job requests up to 10 MB
 
 
 def test_an_accelerator_for_all_workers_is_a_service_option(map_tasks: MapTasks, tmp_path: Path) -> None:
