@@ -208,12 +208,15 @@ def train(
     stack: Annotated[
         int | None, typer.Option(min=1, help="Runs trained at once on one device. Default: 64 on a GPU, else 1.")
     ] = None,
+    processes: Annotated[
+        int, typer.Option(min=1, help="Processes that train each run together (DDP; one per GPU), for larger proxies.")
+    ] = 1,
 ) -> None:
     """Train and evaluate the proxies of a design; runs resume, a finished run is never repeated."""
     from analysis.commands import train as run
     from pipelines.beam.local import default_workers
 
-    run(workspace, design, workers or default_workers(), stack)
+    run(workspace, design, workers or default_workers(), stack, processes)
 
 
 _SWEEP_EPILOG = """

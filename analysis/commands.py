@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -132,7 +132,7 @@ def _weight_rows(workspace: str, design: Design, atoms: Atoms) -> list[dict]:
     return rows
 
 
-def train(workspace: Path, design_file: Path, workers: int, stack: int | None = None) -> None:
+def train(workspace: Path, design_file: Path, workers: int, stack: int | None = None, processes: int = 1) -> None:
     """Train and evaluate every cell in every block; finished runs are not repeated.
 
     Args:
@@ -140,16 +140,23 @@ def train(workspace: Path, design_file: Path, workers: int, stack: int | None = 
         design_file: the study.
         workers: processes, one run each at a time.
         stack: runs trained at once on one device instead; None stacks on GPUs only.
+        processes: processes that train each run together, for proxies that one device trains too slowly.
 
     Raises:
         StageError: if runs failed or were interrupted; the same command resumes.
     """
+    from analysis.training.distributed import run_distributed
     from analysis.training.scheduler import run_all
     from analysis.training.stacked import stackable
     from analysis.training.stacked_runs import GPU_STACK, run_stacked
     from analysis.training.trainer import run_job
 
     runs, numerics = prepare(workspace, design_file, workers)
+    if processes > 1:
+        outcomes = run_distributed(runs.work(replace(numerics, processes=processes)))
+        _raise_for(outcomes)
+        finish_study(runs)
+        return
     work = runs.work(numerics)
     if stack is None:
         stack = GPU_STACK if numerics.device.startswith("cuda") and stackable(runs.proxy) else 1

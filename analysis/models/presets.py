@@ -1,15 +1,21 @@
 """Proxies by name: a ladder from counting to 150 M parameters.
 
 A name says how many parameters there are at a vocabulary of 4096 tokens, embeddings included (±15 %). Learning
-rates are where a sweep starts: 6e-3 at d 64, falling with √d; masked models take less.
+rates are those of `learning_rates.json` where a sweep measured the preset (`python -m analysis.learning_rates`),
+else where a sweep starts: 6e-3 at d 64, falling with √d; masked models take less.
 """
 
 from __future__ import annotations
 
+import functools
+import json
+from pathlib import Path
 from typing import Any
 
 from analysis.models import Proxy
 from pipelines.contracts.errors import ConfigError, did_you_mean, message
+
+RATES_FILE = Path(__file__).with_name("learning_rates.json")
 
 
 def _shape(
@@ -59,4 +65,13 @@ def preset(name: str, vocab_size: int, eos_id: int = 0, **changes: object) -> Pr
     """
     if name not in PRESETS:
         raise ConfigError(message("preset", "unknown", name, "a name of the ladder", did_you_mean(name, PRESETS)))
-    return Proxy(**{"vocab_size": vocab_size, "eos_id": eos_id, **PRESETS[name], **changes})
+    measured = {"lr": measured_rates()[name]} if name in measured_rates() else {}
+    return Proxy(**{"vocab_size": vocab_size, "eos_id": eos_id, **PRESETS[name], **measured, **changes})
+
+
+@functools.cache
+def measured_rates() -> dict[str, float]:
+    """Return the best measured learning rate of each preset: least bits per byte at the most tokens."""
+    rows = [row for row in json.loads(RATES_FILE.read_text("utf-8")) if row["bpb"] is not None]
+    best = sorted(rows, key=lambda row: (row["tokens"], -row["bpb"]))  # the last one of a preset wins
+    return {row["preset"]: row["lr"] for row in best}

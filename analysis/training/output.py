@@ -103,6 +103,7 @@ class RunOutput:
             "device": numerics.device,
             "dtype": numerics.dtype,
             "compiled": numerics.compiled,
+            "processes": numerics.processes,
             "torch": str(torch.__version__),
             "proxy": proxy.model_dump(mode="json"),
             "drawn": stream.drawn(),

@@ -7,14 +7,19 @@ can win. bf16 is taken only if it is faster by 10 % *and* trains to the same los
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.distributed
+from torch import nn
+from torch.nn import parallel
 
 from analysis.models import Proxy
 from analysis.models.neural import build, initialise
@@ -36,6 +41,7 @@ class Numerics:
     device: str = "cpu"
     dtype: str = "float32"
     compiled: bool = False
+    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,22 +72,45 @@ class Engine:
             with torch.autocast(kind, torch.bfloat16, enabled=low):
                 return self.model.loss(rows)
 
-        self.mean_nats = torch.compile(mean_nats, dynamic=False) if numerics.compiled else mean_nats
+        self.mean_nats: Any = torch.compile(mean_nats, dynamic=False) if numerics.compiled else mean_nats
+        self._shared = numerics.processes > 1
+        if self._shared:  # `analysis.training.distributed` has made the process group
+            self.mean_nats = parallel.DistributedDataParallel(_Loss(self.model, self.mean_nats))
         # Held-out text is always scored in fp32: sums of nats must not depend on what training could afford.
         self.rows_nats = torch.compile(self.model.nats, dynamic=False) if numerics.compiled else self.model.nats
 
     def step(self, optimizer: torch.optim.Optimizer, rows: torch.Tensor, clip: float) -> torch.Tensor:
         """Train on one batch, [batch, context + 1] int64; return its mean nats per token before the step."""
+        if self._shared:
+            rows = rows.chunk(self.numerics.processes)[torch.distributed.get_rank()]
         parts = rows.chunk(self.accumulate)  # of equal size, so that the mean of means is the mean
         optimizer.zero_grad(set_to_none=True)
         losses = []
-        for part in parts:
-            loss = self.mean_nats(part)
-            (loss / len(parts)).backward()
+        for number, part in enumerate(parts, start=1):
+            waits = self._shared and number < len(parts)  # gradients are exchanged once per step
+            with self.mean_nats.no_sync() if waits else contextlib.nullcontext():
+                loss = self.mean_nats(part)
+                (loss / len(parts)).backward()
             losses.append(loss.detach())
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip)
         optimizer.step()
-        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        mean = losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+        if self._shared:
+            torch.distributed.all_reduce(mean)
+            mean /= self.numerics.processes
+        return mean
+
+
+class _Loss(nn.Module):
+    """The training loss as a module's `forward`, which DistributedDataParallel asks for."""
+
+    def __init__(self, model: nn.Module, mean_nats: Any) -> None:
+        super().__init__()
+        self.model, self.mean_nats = model, mean_nats
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return mean nats per token of [batch, context + 1] rows."""
+        return self.mean_nats(rows)
 
 
 def gemm_rate_gflops(dtype: str = "float32", seconds: float = 0.5, size: int = 1024) -> float:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import torch
 
 from analysis.evaluation import choice, perplexity
 from analysis.models import LogProb, Proxy
@@ -29,6 +30,7 @@ from analysis.training.output import RunFacts, RunOutput
 from analysis.training.probe import Numerics
 from analysis.training.scheduler import Interrupted
 from analysis.training.state import TokenStream, TrainingState
+from pipelines.contracts.errors import ResourceError, message
 
 if TYPE_CHECKING:
     from analysis.data import HeldOut
@@ -82,13 +84,25 @@ def train(
     Raises:
         Interrupted: if `should_stop` said so.
         InputError: if the folder holds a checkpoint of another run.
+        ResourceError: if the device is out of memory.
     """
     done = out / "run.json"
     if done.exists():
         return json.loads(done.read_text())
     evaluation = Evaluation(heldouts, choice_items, checkpoint_s, should_stop)
     run = train_ngram if proxy.model == "ngram" else train_neural
-    return run(proxy, stream, seed, RunOutput(out, dict(labels or {})), numerics or Numerics(), evaluation)
+    numerics = numerics or Numerics()
+    try:
+        return run(proxy, stream, seed, RunOutput(out, dict(labels or {})), numerics, evaluation)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        rows = (
+            f"batch {proxy.batch} in {proxy.accumulate} parts, context {proxy.context}, vocabulary {proxy.vocab_size}"
+        )
+        fault = (str(error) or "allocation failed").splitlines()[0]
+        hint = "Raise `accumulate` (the same training in smaller parts), or make the batch or the proxy smaller."
+        raise ResourceError(
+            message(f"run {out.name} on {numerics.device}", f"out of memory: {fault}", rows, "what fits", hint)
+        ) from error
 
 
 @dataclass(frozen=True)

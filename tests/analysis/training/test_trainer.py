@@ -16,7 +16,7 @@ from analysis import records
 from analysis.training.probe import Numerics
 from analysis.training.scheduler import Interrupted
 from analysis.training.trainer import model_seed, run_job, train
-from pipelines.contracts.errors import InputError
+from pipelines.contracts.errors import InputError, ResourceError
 from tests.analysis.toy import ToyStream, held_out, job, small_proxy
 
 
@@ -147,6 +147,17 @@ def test_a_loss_that_is_not_finite_is_an_outcome(tmp_path):
     assert records.read_table(tmp_path / "r" / "scores.parquet", "scores").num_rows == 0
     assert not (tmp_path / "r" / "model.safetensors").exists()
     assert pq.read_table(tmp_path / "r" / "curves.parquet")["step"].to_pylist()[-1] * 64 == record["tokens"]
+
+
+def test_a_device_out_of_memory_says_what_did_not_fit(tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+
+    monkeypatch.setattr("analysis.training.probe.Engine.step", full)
+    with pytest.raises(
+        ResourceError, match=r"run r on cpu: out of memory: CUDA .* 2 GiB.: got batch 4 in 1 parts.*`accumulate`"
+    ):
+        run_job(job(tmp_path / "r"), _never)
 
 
 def test_evaluated_weights_are_the_average_of_the_last_fifth(tmp_path):
