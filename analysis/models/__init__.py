@@ -90,6 +90,8 @@ class Proxy(BaseModel):
     def _check(self) -> Self:
         if self.eos_id >= self.vocab_size:
             raise ValueError(f"eos_id: not in the vocabulary: got {self.eos_id}; expected < {self.vocab_size}")
+        if self.compile == "on" and not MODELS[self.model].compiles:
+            raise ValueError(f'compile: got "on"; expected "off" or "auto": {self.model} cannot be compiled')
         if self.discounts and not all(0 < d <= n for n, d in enumerate(self.discounts, start=1)):
             raise ValueError(
                 f"discounts: no discounts of counts of 1, 2, 3 and more: got {self.discounts}; "
@@ -185,11 +187,13 @@ class ModelKind:
         build: makes it from a proxy; heavy imports happen inside.
         neural: whether it is a torch module (`analysis.models.neural.NeuralModel`).
         likelihood: what its `logp` is the logarithm of.
+        compiles: whether torch.compile sees into it; an LSTM is one call that it breaks off at.
     """
 
     build: Callable[[Proxy], Any]
     neural: bool = True
     likelihood: Likelihood = "causal"
+    compiles: bool = True
 
 
 def _llama(proxy: Proxy) -> Any:
@@ -223,9 +227,9 @@ def _bert(proxy: Proxy) -> Any:
 
 
 MODELS: dict[str, ModelKind] = {
-    "ngram": ModelKind(_ngram, neural=False),
+    "ngram": ModelKind(_ngram, neural=False, compiles=False),
     "feedforward": ModelKind(_feedforward),
-    "lstm": ModelKind(_lstm),
+    "lstm": ModelKind(_lstm, compiles=False),
     "llama": ModelKind(_llama),
     "bert": ModelKind(_bert, likelihood="pseudo"),
 }

@@ -21,7 +21,7 @@ import torch.distributed
 from torch import nn
 from torch.nn import parallel
 
-from analysis.models import Proxy
+from analysis.models import MODELS, Proxy
 from analysis.models.neural import build, initialise
 from analysis.training.optimizer import build_optimizer
 from pipelines.contracts import storage
@@ -180,7 +180,7 @@ def run_trials(proxy: Proxy, device: str) -> list[Trial]:
     trials = []
     if proxy.compile != "on":
         trials = [_trial(proxy, Numerics(device, dtype, False)) for dtype in dtypes]
-    if proxy.compile != "off":
+    if proxy.compile != "off" and MODELS[proxy.model].compiles:
         worth = dtypes
         if len(trials) == 2 and trials[1].tokens_per_s < 0.6 * trials[0].tokens_per_s:
             worth = ("float32",)  # compilation removes overheads, it does not make bf16 products fast

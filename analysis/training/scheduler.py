@@ -205,6 +205,8 @@ def _serve(pipe: connection.Connection, stop: Any, parent: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     # Before the first job imports torch: one thread, no pool of compiler processes.
     os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", TORCHINDUCTOR_COMPILE_THREADS="1")
+    if "torch" in sys.modules:  # the caller's main module has imported it
+        sys.modules["torch"].set_num_threads(1)
 
     def should_stop() -> bool:
         return bool(stop.value) or os.getppid() != parent
