@@ -83,6 +83,8 @@ def table(out: Path, budgets: Sequence[int]) -> str:
     targets: list[str] = []
     for budget in budgets:
         for name in RUNGS:
+            if not (out / f"{name}-{budget}" / "run.json").exists():
+                continue  # not run: the page shows what was
             record = json.loads((out / f"{name}-{budget}" / "run.json").read_text("utf-8"))
             found = bits_per_byte(out / f"{name}-{budget}") if record["status"] == "finished" else {}
             targets = list(found) or targets

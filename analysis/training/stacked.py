@@ -158,9 +158,13 @@ class Stack:
 
     def _train(self, rows: torch.Tensor) -> torch.Tensor:
         """One step of every model; returns [models] losses before it."""
-        loss = self._nats(self.weights, rows)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.sum().backward()  # the models share nothing, so each gets the gradient of its own loss
+        parts = rows.chunk(self.proxy.accumulate, 1)
+        losses = []
+        for part in parts:
+            loss = self._nats(self.weights, part)
+            (loss / len(parts)).sum().backward()  # the models share nothing: each gets the gradient of its own loss
+            losses.append(loss.detach())
         gradients = [w.grad for w in self.weights.values() if w.grad is not None]
         # As clip_grad_norm_ does it, slice by slice in few launches: a sum over a dimension rounds otherwise.
         norms = torch.stack(torch._foreach_norm([one for g in gradients for one in g.unbind()]))
@@ -170,7 +174,7 @@ class Stack:
         for gradient in gradients:
             gradient.mul_(scale.view(-1, *[1] * (gradient.ndim - 1)))
         self.optimizer.step()
-        return loss.detach()
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean(0)
 
     def unstack(self, index: int) -> TrainingState:
         """Give one run back: its weights are now in the model that all states of this process share.

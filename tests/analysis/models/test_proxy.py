@@ -13,7 +13,10 @@ def test_canonical_json_names_the_proxy():
     assert Proxy.model_validate_json(proxy.canonical).proxy_id == proxy.proxy_id
 
 
-@pytest.mark.parametrize("wrong", [{"d_model": 18, "heads": 2}, {"eos_id": 64}, {"model": "lstm", "compile": "on"}, {"lr": 0}, {"unknown": 1}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"d_model": 18, "heads": 2}, {"eos_id": 64}, {"model": "lstm", "compile": "on"}, {"lr": 0}, {"unknown": 1}],
+)
 def test_wrong_fields_are_refused(wrong):
     with pytest.raises(ValidationError):
         small_proxy(**wrong)

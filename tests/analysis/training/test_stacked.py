@@ -79,10 +79,11 @@ def test_each_run_equals_the_same_run_alone(tmp_path, alone):
     assert again == records
 
 
-def test_clipping_is_per_model(tmp_path):
-    for job in _jobs(tmp_path / "alone", clip=0.05):
+@pytest.mark.parametrize("changes", [{"clip": 0.05}, {"accumulate": 2}])
+def test_clipping_and_accumulation_are_per_model(tmp_path, changes):
+    for job in _jobs(tmp_path / "alone", **changes):
         run_job(job, _never)
-    train_stacked(_jobs(tmp_path / "stack", clip=0.05), size=3)
+    train_stacked(_jobs(tmp_path / "stack", **changes), size=3)
     assert all(_same_files(tmp_path / "stack" / f"r{i}", tmp_path / "alone" / f"r{i}") for i in range(3))
 
 
