@@ -1,0 +1,161 @@
+"""Items written as text: a context, choices, and which of them is right; scored by any causal model.
+
+Four numbers per item decide nothing by themselves but give every metric (`analysis.evaluation.metrics`): nats and
+bytes of the right choice, and its margin over the best other, in total nats and in bits per byte. Bytes are those of
+the choice without the space before it, as in lm-eval's `acc_bytes`; its `acc_norm` divides by characters instead.
+
+Tokens are split as lm-eval splits them: context and choice are encoded together, and what is beyond the tokens of the
+context alone belongs to the choice. Every text starts after the token that starts a document in training.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from analysis.models import LogProb
+from pipelines.contracts.errors import InputError, message
+
+BLOCK_ROWS = 256
+"""Rows per call of the model; sorted by length, so that padding is little."""
+
+ITEM_COLUMNS = pa.schema(
+    [
+        ("task", pa.string()),
+        ("item_id", pa.string()),
+        ("group", pa.string()),
+        ("choices", pa.int64()),
+        ("gold_nats", pa.float64()),
+        ("gold_bytes", pa.int64()),
+        ("margin_nats", pa.float64()),
+        ("margin_bpb", pa.float64()),
+        ("correct", pa.bool_()),
+        ("correct_per_byte", pa.bool_()),
+    ]
+)
+"""Columns of the scores: one row per item; the last four are null where there is one choice."""
+
+
+@dataclass(frozen=True)
+class TextItem:
+    """One question.
+
+    Attributes:
+        task: name of the task.
+        item_id: unique in the task.
+        group: part of the task that is shown apart (a phenomenon), or the task.
+        context: what is given; may be empty.
+        choices: what may follow; one choice (a cloze) gives bits per byte only.
+        gold: index of the right one.
+        separator: between context and choice; it is scored and its bytes are not counted.
+    """
+
+    task: str
+    item_id: str
+    group: str
+    context: str
+    choices: tuple[str, ...]
+    gold: int
+    separator: str = " "
+
+
+@dataclass(frozen=True)
+class TextScorer:
+    """A causal model that takes text.
+
+    Attributes:
+        model: gives log-probabilities of tokens.
+        encode: text to [tokens] int64 ids, no special tokens.
+        start_id: token before every text.
+        context: predicted tokens per row.
+        name: for messages.
+    """
+
+    model: LogProb
+    encode: Callable[[str], np.ndarray]
+    start_id: int
+    context: int
+    name: str = "model"
+
+
+def continuation_nats(scorer: TextScorer, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
+    """Score continuations given their contexts; a context that is too long loses its beginning.
+
+    Args:
+        scorer: the model.
+        pairs: (context, continuation); spaces that end a context count as the continuation's.
+
+    Returns:
+        [pairs] float64 negative log-probabilities.
+
+    Raises:
+        InputError: if a continuation has no tokens of its own, or more than the model's context.
+    """
+    rows, n_asked = [], np.zeros(len(pairs), np.int64)
+    for index, (context, continuation) in enumerate(pairs):
+        given = scorer.encode(context.rstrip())
+        text = scorer.encode(context + continuation)
+        n_asked[index] = len(text) - len(given)
+        if not 1 <= n_asked[index] <= scorer.context:
+            raise InputError(
+                message(f"continuation {continuation[:60]!r}", f"cannot be scored by {scorer.name}",
+                        f"{n_asked[index]} tokens", f"1 to {scorer.context}, the model's context")
+            )  # fmt: skip
+        rows.append(np.concatenate([[scorer.start_id], text])[-(scorer.context + 1) :])
+    lengths = np.array([len(row) for row in rows], np.int64)
+    nats = np.zeros(len(pairs), np.float64)
+    order = np.argsort(-lengths, kind="stable")
+    for start in range(0, len(order), BLOCK_ROWS):
+        block = order[start : start + BLOCK_ROWS]
+        ids = np.full((len(block), lengths[block[0]]), scorer.start_id, np.int64)
+        mask = np.zeros((len(block), lengths[block[0]] - 1), bool)
+        for place, index in enumerate(block):
+            ids[place, : lengths[index]] = rows[index]
+            mask[place, lengths[index] - 1 - n_asked[index] : lengths[index] - 1] = True
+        nats[block] = -scorer.model.logp(ids, mask).sum(1)
+    return nats
+
+
+def score_text_items(scorer: TextScorer, items: Sequence[TextItem]) -> pa.Table:
+    """Ask the questions.
+
+    Args:
+        scorer: the model.
+        items: questions of any tasks.
+
+    Returns:
+        Table of schema `ITEM_COLUMNS`, in the order of the items.
+
+    Raises:
+        InputError: if a choice is empty or too long for the model.
+    """
+    pairs = [(item.context, item.separator + choice) for item in items for choice in item.choices]
+    nats = continuation_nats(scorer, pairs)
+    rows, at = [], 0
+    for item in items:
+        n_bytes = np.array([len(choice.encode("utf-8")) for choice in item.choices], np.int64)
+        rows.append(_item_row(item, nats[at : at + len(n_bytes)], n_bytes))
+        at += len(n_bytes)
+    return pa.Table.from_pylist(rows, schema=ITEM_COLUMNS)
+
+
+def _item_row(item: TextItem, nats: np.ndarray, n_bytes: np.ndarray) -> dict[str, object]:
+    """Make the row of an item from [choices] nats and bytes."""
+    row: dict[str, object] = {
+        "task": item.task,
+        "item_id": item.item_id,
+        "group": item.group,
+        "choices": len(nats),
+        "gold_nats": float(nats[item.gold]),
+        "gold_bytes": int(n_bytes[item.gold]),
+    }
+    if len(nats) > 1:
+        bpb = nats / n_bytes / math.log(2)
+        margin_nats, margin_bpb = (float(np.delete(x, item.gold).min() - x[item.gold]) for x in (nats, bpb))
+        row |= {"margin_nats": margin_nats, "margin_bpb": margin_bpb}
+        row |= {"correct": margin_nats > 0, "correct_per_byte": margin_bpb > 0}
+    return row
