@@ -155,6 +155,24 @@ ITEM_SCORES = table(
         field("correct", _BOOL, "whether the true continuation was likeliest (for display)"),
     ],
 )
+TASK_ITEM_SCORES = table(
+    "task_item_scores",
+    "Questions written as text, item by item: minimal pairs and benchmark tasks, by `mixtrace model tasks`.",
+    [
+        field("model", _STRING, "folder of the model or run"),
+        field("task", _STRING, "pairs_en, pairs_zh, or a packaged OLMES task"),
+        field("item_id", _STRING, "item of the task"),
+        field("component", _STRING, "items that share their words; intervals are taken over components"),
+        field("part", _STRING, "phenomenon, or the task"),
+        field("choices", _INT, "choices of the item; 1 is a cloze", "choices"),
+        field("gold_nats", _FLOAT, "negative log-probability of the right choice", "nats"),
+        field("gold_bytes", _INT, "its length, without the space before it", "bytes"),
+        field("margin_nats", _FLOAT, "best other minus right choice; positive is right", "nats", nullable=True),
+        field("margin_bpb", _FLOAT, "the same, each choice by its own bytes", "bits per byte", nullable=True),
+        field("correct", _BOOL, "whether the right choice was likeliest (for display)", nullable=True),
+        field("correct_per_byte", _BOOL, "whether it was likeliest per byte (for display)", nullable=True),
+    ],
+)
 ESTIMATES = [
     _DESIGN,
     field("contrast", _STRING, "name of the contrast"),
@@ -243,8 +261,8 @@ CONTROLS = table(
 )
 TABLES: dict[str, pa.Schema] = {
     schema.metadata[b"table"].decode(): schema
-    for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES, EFFECTS,
-                   NOISE, POWER, CONTROLS)
+    for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES,
+                   TASK_ITEM_SCORES, EFFECTS, NOISE, POWER, CONTROLS)
 }  # fmt: skip
 
 

@@ -64,13 +64,15 @@ class MinimalPair:
 
     Attributes:
         phenomenon: what they differ in.
-        pair_id: phenomenon, draw and template; pairs of one draw share their words.
+        pair_id: phenomenon, draw and template.
+        draw: phenomenon and draw; pairs of one draw share their words.
         good: the grammatical one.
         bad: the other.
     """
 
     phenomenon: str
     pair_id: str
+    draw: str
     good: str
     bad: str
 
@@ -105,10 +107,12 @@ def minimal_pairs(grammar: Grammar, per_phenomenon: int, seed: int = 0) -> list[
 
 
 def pair_items(language: str, per_phenomenon: int, seed: int = 0) -> list[TextItem]:
-    """Make the pairs of a language as items of the task `pairs_LANGUAGE`; groups are the phenomena."""
+    """Make the pairs of a language as items of the task `pairs_LANGUAGE`; parts are the phenomena, components the draws of words."""
     pairs = minimal_pairs(load_grammar(language), per_phenomenon, seed)
     return [
-        TextItem(f"pairs_{language}", pair.pair_id, pair.phenomenon, "", (pair.good, pair.bad), 0, separator="")
+        TextItem(
+            f"pairs_{language}", pair.pair_id, pair.draw, pair.phenomenon, "", (pair.good, pair.bad), 0, separator=""
+        )
         for pair in pairs
     ]
 
@@ -127,7 +131,7 @@ def _pairs(grammar: Grammar, name: str, wanted: int, seed: int) -> list[MinimalP
             good, bad = (_fill(grammar, name, text, f"{seed}\0{name}\0{draw}", drawn) for text in (good, bad))
             if good == bad:
                 raise ConfigError(message(f"template of {name}", "no contrast", template, "[good|bad]"))
-            made.append(MinimalPair(name, f"{name}:{draw}:{index}", good, bad))
+            made.append(MinimalPair(name, f"{name}:{draw}:{index}", f"{name}:{draw}", good, bad))
         if not seen & {(pair.good, pair.bad) for pair in made}:
             seen |= {(pair.good, pair.bad) for pair in made}
             found += made

@@ -27,7 +27,8 @@ ITEM_COLUMNS = pa.schema(
     [
         ("task", pa.string()),
         ("item_id", pa.string()),
-        ("group", pa.string()),
+        ("component", pa.string()),
+        ("part", pa.string()),
         ("choices", pa.int64()),
         ("gold_nats", pa.float64()),
         ("gold_bytes", pa.int64()),
@@ -47,7 +48,8 @@ class TextItem:
     Attributes:
         task: name of the task.
         item_id: unique in the task.
-        group: part of the task that is shown apart (a phenomenon), or the task.
+        component: items of one component share words or a source; intervals are taken over components.
+        part: part of the task that is shown apart (a phenomenon), or the task.
         context: what is given; may be empty.
         choices: what may follow; one choice (a cloze) gives bits per byte only.
         gold: index of the right one.
@@ -56,7 +58,8 @@ class TextItem:
 
     task: str
     item_id: str
-    group: str
+    component: str
+    part: str
     context: str
     choices: tuple[str, ...]
     gold: int
@@ -82,40 +85,48 @@ class TextScorer:
     name: str = "model"
 
 
-def continuation_nats(scorer: TextScorer, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
-    """Score continuations given their contexts; a context that is too long loses its beginning.
+@dataclass(frozen=True)
+class Continuation:
+    """A continuation in its context, as the last tokens of a row."""
 
-    Args:
-        scorer: the model.
-        pairs: (context, continuation); spaces that end a context count as the continuation's.
+    row: np.ndarray  # [tokens] int64; a context that is too long has lost its beginning
+    n_tokens: int  # of the continuation
+
+    def fits(self, scorer: TextScorer) -> bool:
+        """Whether the model can be asked for all of it."""
+        return 1 <= self.n_tokens <= scorer.context
+
+
+def encode_continuation(scorer: TextScorer, context: str, continuation: str) -> Continuation:
+    """Split tokens as lm-eval does; spaces that end a context count as the continuation's."""
+    text = scorer.encode(context + continuation)
+    n_tokens = len(text) - len(scorer.encode(context.rstrip()))
+    return Continuation(np.concatenate([[scorer.start_id], text])[-(scorer.context + 1) :], n_tokens)
+
+
+def continuation_nats(scorer: TextScorer, continuations: Sequence[Continuation]) -> np.ndarray:
+    """Score continuations given their contexts.
 
     Returns:
-        [pairs] float64 negative log-probabilities.
+        [continuations] float64 negative log-probabilities.
 
     Raises:
-        InputError: if a continuation has no tokens of its own, or more than the model's context.
+        InputError: if one has no tokens of its own, or more than the model's context.
     """
-    rows, n_asked = [], np.zeros(len(pairs), np.int64)
-    for index, (context, continuation) in enumerate(pairs):
-        given = scorer.encode(context.rstrip())
-        text = scorer.encode(context + continuation)
-        n_asked[index] = len(text) - len(given)
-        if not 1 <= n_asked[index] <= scorer.context:
-            raise InputError(
-                message(f"continuation {continuation[:60]!r}", f"cannot be scored by {scorer.name}",
-                        f"{n_asked[index]} tokens", f"1 to {scorer.context}, the model's context")
-            )  # fmt: skip
-        rows.append(np.concatenate([[scorer.start_id], text])[-(scorer.context + 1) :])
-    lengths = np.array([len(row) for row in rows], np.int64)
-    nats = np.zeros(len(pairs), np.float64)
+    for one in continuations:
+        if not one.fits(scorer):
+            expected = f"1 to {scorer.context} tokens, the model's context"
+            raise InputError(message("continuation", f"cannot be scored by {scorer.name}", one.n_tokens, expected))
+    lengths = np.array([len(one.row) for one in continuations], np.int64)
+    nats = np.zeros(len(continuations), np.float64)
     order = np.argsort(-lengths, kind="stable")
     for start in range(0, len(order), BLOCK_ROWS):
         block = order[start : start + BLOCK_ROWS]
         ids = np.full((len(block), lengths[block[0]]), scorer.start_id, np.int64)
         mask = np.zeros((len(block), lengths[block[0]] - 1), bool)
         for place, index in enumerate(block):
-            ids[place, : lengths[index]] = rows[index]
-            mask[place, lengths[index] - 1 - n_asked[index] : lengths[index] - 1] = True
+            ids[place, : lengths[index]] = continuations[index].row
+            mask[place, lengths[index] - 1 - continuations[index].n_tokens : lengths[index] - 1] = True
         nats[block] = -scorer.model.logp(ids, mask).sum(1)
     return nats
 
@@ -128,15 +139,18 @@ def score_text_items(scorer: TextScorer, items: Sequence[TextItem]) -> pa.Table:
         items: questions of any tasks.
 
     Returns:
-        Table of schema `ITEM_COLUMNS`, in the order of the items.
-
-    Raises:
-        InputError: if a choice is empty or too long for the model.
+        Table of schema `ITEM_COLUMNS`, in the order of the items, without those of which a choice is longer than
+        the model's context: scores of models with different contexts compare over the items that both have.
     """
-    pairs = [(item.context, item.separator + choice) for item in items for choice in item.choices]
-    nats = continuation_nats(scorer, pairs)
-    rows, at = [], 0
+    asked, continuations = [], []
     for item in items:
+        found = [encode_continuation(scorer, item.context, item.separator + choice) for choice in item.choices]
+        if all(one.fits(scorer) for one in found):
+            asked.append(item)
+            continuations += found
+    nats = continuation_nats(scorer, continuations)
+    rows, at = [], 0
+    for item in asked:
         n_bytes = np.array([len(choice.encode("utf-8")) for choice in item.choices], np.int64)
         rows.append(_item_row(item, nats[at : at + len(n_bytes)], n_bytes))
         at += len(n_bytes)
@@ -148,7 +162,8 @@ def _item_row(item: TextItem, nats: np.ndarray, n_bytes: np.ndarray) -> dict[str
     row: dict[str, object] = {
         "task": item.task,
         "item_id": item.item_id,
-        "group": item.group,
+        "component": item.component,
+        "part": item.part,
         "choices": len(nats),
         "gold_nats": float(nats[item.gold]),
         "gold_bytes": int(n_bytes[item.gold]),

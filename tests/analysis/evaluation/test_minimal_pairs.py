@@ -214,7 +214,7 @@ def scores(request, pairs):
 
 def test_a_3_gram_learns_local_grammar_and_not_what_is_far_away(scores):
     language, found = scores
-    accuracy = found[3].groupby("group")["correct"].mean()
+    accuracy = found[3].groupby("part")["correct"].mean()
     local = {
         "en": ["determiner_noun", "irregular_forms", "npi_licensor", "pronoun_case"],
         "zh": ["classifier", "aspect_negation", "ba_negation", "ba_bei", "locative_order"],
@@ -227,7 +227,7 @@ def test_a_3_gram_learns_local_grammar_and_not_what_is_far_away(scores):
 def test_a_unigram_gains_nothing_from_mirrored_pairs(scores):
     language, found = scores
     mirrored = [name for name, one in grammar_of(language).phenomena.items() if one.mirrored]
-    margins = found[1].groupby("group")["margin_nats"].mean()[mirrored]
+    margins = found[1].groupby("part")["margin_nats"].mean()[mirrored]
     assert np.allclose(margins, 0, atol=1e-9), margins
 
 
