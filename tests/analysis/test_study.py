@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from analysis import records
+from analysis import learning_rates, records
 from analysis.commands import RunsLeft, contrasts_of, design_plan, open_design, prepare, progress, train
 from analysis.data import document_tokens, token_stream, train_documents
 from analysis.design_file import DesignSpec
@@ -373,6 +373,19 @@ def test_a_sweep_trains_the_same_runs(trained: Path, workspace: Path, design_fil
     run_sweep(SweepWork(train_element, jobs, lambda: progress(runs), {}), config, 1, RunsLeft(runs).show)
     assert {path: path.read_bytes() for path in before} == before
     assert elements(runs, numerics) == []
+
+
+def test_a_rate_is_measured_once(
+    workspace: Path, design_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "rates.json"
+    out.write_text("[]")
+    learning_rates.sweep(workspace, design_file, ["llama-0.1m"], [0.006], 4096, out)
+    (row,) = json.loads(out.read_text())
+    assert (row["preset"], row["lr"], row["tokens"], row["status"]) == ("llama-0.1m", 0.006, 4096, "finished")
+    assert 1 < row["bpb"] < 8
+    monkeypatch.setattr(learning_rates, "measure", None)
+    learning_rates.sweep(workspace, design_file, ["llama-0.1m"], [0.006], 4096, out)
 
 
 def test_a_worker_that_sees_another_corpus_does_not_train(trained: Path, workspace: Path, design_file: Path) -> None:
