@@ -81,11 +81,11 @@ def check_corpus(workspace: str) -> str:
     Raises:
         InputError: naming the file that is missing, changed, or of another tokenizer.
     """
-    (tokenizer,) = manifest.read_stage(workspace, "tokenizer").outputs
-    where = storage.join(workspace, tokenizer.path)
-    if not storage.exists(where) or storage.file_hash(where) != tokenizer.hash:
+    for part in manifest.read_stage(workspace, "tokenizer").outputs:
+        where = storage.join(workspace, part.path)
         got = storage.file_hash(where) if storage.exists(where) else "no file"
-        raise InputError(message(where, "not the tokenizer of this workspace", got, f"hash {tokenizer.hash}", _HINT))
+        if got != part.hash:
+            raise InputError(message(where, "not the tokenizer of this workspace", got, f"hash {part.hash}", _HINT))
     lengths = token_byte_lengths(workspace)
     shards = manifest.read_stage(workspace, "tokenize").outputs
     for shard in shards:
