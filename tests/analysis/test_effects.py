@@ -17,7 +17,7 @@ from analysis.verdicts import adequacy_row, control_rows, judge, void_reason
 from pipelines.contracts.errors import InputError
 
 TARGETS = ("a", "b", "c", "d")
-SPEC = {"tokens": 1000, "blocks": 5}
+SPEC = {"tokens": 1000, "blocks": 5, "proxy": {"adequacy": "withhold"}}
 
 
 def contrast(cell: str, target: str, family: str, **changes: object) -> Contrast:
