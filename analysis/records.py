@@ -169,7 +169,12 @@ TASK_ITEM_SCORES = table(
         field("gold_bytes", _INT, "its length, without the space before it", "bytes"),
         field("margin_nats", _FLOAT, "best other minus right choice; positive is right", "nats", nullable=True),
         field("margin_bpb", _FLOAT, "the same, each choice by its own bytes", "bits per byte", nullable=True),
-        field("correct", _BOOL, "whether the right choice was likeliest (for display)", nullable=True),
+        field(
+            "correct",
+            _BOOL,
+            "whether the right choice was likeliest; of a cloze, written greedily (for display)",
+            nullable=True,
+        ),
         field("correct_per_byte", _BOOL, "whether it was likeliest per byte (for display)", nullable=True),
     ],
 )

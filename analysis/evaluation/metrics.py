@@ -33,7 +33,6 @@ class Metric:
         chance: [items] what a model that knows nothing scores; None where there is no such level.
         decision_grade: whether it may enter a verdict when there are enough components.
         reason: why, or why not.
-        needs_choices: whether it has no meaning for items with one choice.
     """
 
     values: Callable[[Columns], np.ndarray]
@@ -42,11 +41,11 @@ class Metric:
     chance: Callable[[Columns], np.ndarray] | None
     decision_grade: bool
     reason: str
-    needs_choices: bool = True
 
 
 def _guess(columns: Columns) -> np.ndarray:
-    return 1 / columns["choices"]
+    """One in so many choices; a cloze is not guessed."""
+    return np.where(columns["choices"] > 1, 1 / columns["choices"], 0.0)
 
 
 _STEP = "a step function of the margin: on few items and near chance it is noise; display only"
@@ -62,7 +61,6 @@ METRICS: dict[str, Metric] = {
     "gold_bpb": Metric(
         lambda c: c["gold_nats"] / c["gold_bytes"] / math.log(2), "bits per byte", "lower", None, True,
         "smooth far below the size at which accuracy leaves chance; also moves with language modelling in general",
-        needs_choices=False,
     ),
     "acc": Metric(lambda c: c["correct"], "share", "higher", _guess, False, _STEP),
     "acc_per_byte": Metric(lambda c: c["correct_per_byte"], "share", "higher", _guess, False, _STEP),
@@ -86,7 +84,6 @@ def summarise(items: pa.Table, by_part: bool = False) -> list[dict[str, Any]]:
         mine = items.filter(pc.equal(items["part" if by_part else "task"], part))
         task = mine["task"][0].as_py()
         _, component = np.unique(mine["component"].to_numpy(zero_copy_only=False), return_inverse=True)
-        single = pc.min(mine["choices"]).as_py() == 1
         columns = {
             name: np.asarray(mine[name].to_pylist(), np.float64)
             for name in (
@@ -100,7 +97,7 @@ def summarise(items: pa.Table, by_part: bool = False) -> list[dict[str, Any]]:
             )
         }
         for name, metric in METRICS.items():
-            if not (single and metric.needs_choices):
+            if not np.isnan(metric.values(columns)).any():  # a cloze has no margins
                 label = {"task": task, "part": part if by_part else None, "metric": name}
                 rows.append(label | _row(metric, columns, component))
     return rows

@@ -11,14 +11,14 @@ context alone belongs to the choice. Every text starts after the token that star
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from analysis.models import LogProb
-from pipelines.contracts.errors import InputError, message
+from pipelines.contracts.errors import ConfigError, InputError, message
 
 BLOCK_ROWS = 256
 """Rows per call of the model; sorted by length, so that padding is little."""
@@ -38,7 +38,8 @@ ITEM_COLUMNS = pa.schema(
         ("correct_per_byte", pa.bool_()),
     ]
 )
-"""Columns of the scores: one row per item; the last four are null where there is one choice."""
+"""Columns of the scores: one row per item. With one choice there are no margins, and `correct` says whether the
+model would write it taking the likeliest token each time (null where it cannot tell), as lm-eval scores LAMBADA."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ class TextScorer:
         start_id: token before every text.
         context: predicted tokens per row.
         name: for messages.
+        likeliest: [rows, time] int64 ids to the [rows, time] tokens that are likeliest to follow each; None where
+            a model cannot tell (a `LogProb` alone does not).
     """
 
     model: LogProb
@@ -83,6 +86,7 @@ class TextScorer:
     start_id: int
     context: int
     name: str = "model"
+    likeliest: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,8 +121,34 @@ def continuation_nats(scorer: TextScorer, continuations: Sequence[Continuation])
         if not one.fits(scorer):
             expected = f"1 to {scorer.context} tokens, the model's context"
             raise InputError(message("continuation", f"cannot be scored by {scorer.name}", one.n_tokens, expected))
-    lengths = np.array([len(one.row) for one in continuations], np.int64)
     nats = np.zeros(len(continuations), np.float64)
+    for block, ids, mask in _blocks(scorer, continuations):
+        nats[block] = -scorer.model.logp(ids, mask).sum(1)
+    return nats
+
+
+def greedy(scorer: TextScorer, continuations: Sequence[Continuation]) -> np.ndarray:
+    """Say which continuations a model would write that always takes the likeliest token.
+
+    Returns:
+        [continuations] bool.
+
+    Raises:
+        ConfigError: if the model cannot tell its likeliest token.
+    """
+    if scorer.likeliest is None:
+        raise ConfigError(message(scorer.name, "cannot tell its likeliest token", "a LogProb", "a torch model"))
+    found = np.zeros(len(continuations), bool)
+    for block, ids, mask in _blocks(scorer, continuations):
+        found[block] = ((scorer.likeliest(ids[:, :-1]) == ids[:, 1:]) | ~mask).all(1)
+    return found
+
+
+def _blocks(
+    scorer: TextScorer, continuations: Sequence[Continuation]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield places of continuations, their rows padded to one length, and which of rows[:, 1:] are asked for."""
+    lengths = np.array([len(one.row) for one in continuations], np.int64)
     order = np.argsort(-lengths, kind="stable")
     for start in range(0, len(order), BLOCK_ROWS):
         block = order[start : start + BLOCK_ROWS]
@@ -127,8 +157,7 @@ def continuation_nats(scorer: TextScorer, continuations: Sequence[Continuation])
         for place, index in enumerate(block):
             ids[place, : lengths[index]] = continuations[index].row
             mask[place, lengths[index] - 1 - continuations[index].n_tokens : lengths[index] - 1] = True
-        nats[block] = -scorer.model.logp(ids, mask).sum(1)
-    return nats
+        yield block, ids, mask
 
 
 def score_text_items(scorer: TextScorer, items: Sequence[TextItem]) -> pa.Table:
@@ -149,12 +178,25 @@ def score_text_items(scorer: TextScorer, items: Sequence[TextItem]) -> pa.Table:
             asked.append(item)
             continuations += found
     nats = continuation_nats(scorer, continuations)
+    clozes = np.array([len(item.choices) == 1 for item in asked for _ in item.choices], bool)
+    written = _greedy_clozes(scorer, continuations, clozes)
     rows, at = [], 0
     for item in asked:
         n_bytes = np.array([len(choice.encode("utf-8")) for choice in item.choices], np.int64)
-        rows.append(_item_row(item, nats[at : at + len(n_bytes)], n_bytes))
+        row = _item_row(item, nats[at : at + len(n_bytes)], n_bytes)
+        rows.append(row if len(n_bytes) > 1 else row | {"correct": written[at]})
         at += len(n_bytes)
     return pa.Table.from_pylist(rows, schema=ITEM_COLUMNS)
+
+
+def _greedy_clozes(scorer: TextScorer, continuations: list[Continuation], clozes: np.ndarray) -> list[bool | None]:
+    """Ask for the likeliest tokens where `clozes` says so; None elsewhere, or where the model cannot tell."""
+    written: list[bool | None] = [None] * len(continuations)
+    places = np.flatnonzero(clozes)
+    if scorer.likeliest is not None and len(places):
+        for place, hit in zip(places, greedy(scorer, [continuations[i] for i in places]), strict=True):
+            written[place] = bool(hit)
+    return written
 
 
 def _item_row(item: TextItem, nats: np.ndarray, n_bytes: np.ndarray) -> dict[str, object]:

@@ -43,6 +43,9 @@ def test_parts_are_shown_apart_and_a_cloze_has_bits_per_byte_only():
     (row,) = summarise(cloze)
     assert row["metric"] == "gold_bpb"
     assert math.isfinite(row["value"])
+    written = _by_name(summarise(_items(**cloze.to_pydict() | {"correct": [True, False, False, False]})))
+    assert set(written) == {"gold_bpb", "acc"}
+    assert (written["acc"]["value"], written["acc"]["chance"]) == (0.25, 0.0)
 
 
 def test_standard_errors_count_components_not_items():
