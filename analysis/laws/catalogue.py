@@ -15,3 +15,6 @@ LAWS: dict[str, tuple[Law, ...]] = {
     "power": tuple(PowerLaw(strength) for strength in (1e-5, 1e-4, 1e-3)),
     "LightGBM": (LightGBMLaw(),),
 }
+
+SMOOTH = {name: laws for name, laws in LAWS.items() if name != "LightGBM"}
+"""Laws with a gradient: convex in the weights."""
