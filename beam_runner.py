@@ -87,6 +87,17 @@ _EVALUATE_EPILOG = """
 """
 
 
+_TASKS_EPILOG = """
+**Examples**
+
+`mixtrace model tasks build/demo/analysis/STUDY/runs/full-0` — minimal pairs of English and Chinese, by the run's own tokenizer
+
+`mixtrace model tasks /models/gpt2 --tasks arc_easy,sciq,piqa,hellaswag,lambada --limit 500` — packaged tasks of OLMES (`pip install 'mixtrace[eval]'`)
+
+`mixtrace model tasks /models/gpt2 --tasks pairs_en --by-part --out items.parquet` — per phenomenon, and every item as a row
+"""
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
     epilog=_CURATE_EPILOG,
@@ -304,6 +315,26 @@ def model_evaluate(
     from analysis.evaluate_model import run_evaluate_model
 
     run_evaluate_model(model, workspace, design, tokens, context, device, json)
+
+
+@model_app.command("tasks", epilog=_TASKS_EPILOG)
+def model_tasks(
+    model: Annotated[Path, typer.Argument(help="Folder of a causal model with its tokenizer, or of a run.")],
+    tasks: Annotated[
+        str, typer.Option(help="pairs_en, pairs_zh, arc_easy, sciq, piqa, hellaswag, lambada; separated by commas.")
+    ] = "pairs_en,pairs_zh",
+    limit: Annotated[int, typer.Option(min=1, help="Items per task; of pairs, per phenomenon.")] = 100,
+    workspace: Annotated[Path | None, typer.Option(help="Workspace that a run belongs to, if moved.")] = None,
+    context: Annotated[int | None, typer.Option(min=2, help="Tokens per row. Default: the model's, <= 1024.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    by_part: Annotated[bool, typer.Option("--by-part", help="A row per phenomenon.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Parquet file for the scores of every item.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask a model questions: minimal pairs of grammar, and benchmark tasks as margins and bits per byte."""
+    from analysis.evaluation.task_command import run_tasks
+
+    run_tasks(model, tasks.split(","), limit, workspace, context, device, by_part, out, json)
 
 
 @report_app.command("build")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from lm_eval.api.model import LM
 from lm_eval.api.registry import register_model
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
@@ -40,7 +41,8 @@ class MixtraceLM(LM):
         folder: a run of ours, or a model of `transformers`.
         workspace: where a run's tokenizer is, if the run was moved.
         context: predicted tokens per row of a model of `transformers`.
-        device: where it computes.
+        device: where it computes; lm-eval's command passes `cuda` unless told otherwise, so that it means the CPU
+            where there is no GPU.
         scorer: an open model instead of a folder.
 
     Raises:
@@ -63,8 +65,10 @@ class MixtraceLM(LM):
         if unknown:
             expected = "folder, workspace, context, device"
             raise ConfigError(message("--model_args", "unknown arguments", ", ".join(unknown), expected))
+        if device is None or not torch.cuda.is_available():
+            device = "cpu"
         if scorer is None:
-            scorer = open_scorer(Path(str(folder)), Path(workspace) if workspace else None, context, device or "cpu")
+            scorer = open_scorer(Path(str(folder)), Path(workspace) if workspace else None, context, device)
         self.scorer = scorer
         greedy(scorer, [])  # refuses models that cannot tell
 

