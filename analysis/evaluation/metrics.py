@@ -16,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+PAIRS_PREFIX = "pairs_"
+"""How the names of tasks of minimal pairs begin."""
 MIN_COMPONENTS = 50
 """Components below which a standard error over them is itself too uncertain to decide anything."""
 
@@ -33,6 +35,7 @@ class Metric:
         chance: [items] what a model that knows nothing scores; None where there is no such level.
         decision_grade: whether it may enter a verdict when there are enough components.
         reason: why, or why not.
+        of: the items that it is computed for: minimal pairs, other items, or any.
     """
 
     values: Callable[[Columns], np.ndarray]
@@ -41,6 +44,7 @@ class Metric:
     chance: Callable[[Columns], np.ndarray] | None
     decision_grade: bool
     reason: str
+    of: Literal["pairs", "others", "any"] = "any"
 
 
 def _guess(columns: Columns) -> np.ndarray:
@@ -52,18 +56,18 @@ _STEP = "a step function of the margin: on few items and near chance it is noise
 METRICS: dict[str, Metric] = {
     "margin": Metric(
         lambda c: c["margin_bpb"], "bits per byte", "higher", None, True,
-        "moves with every nat between the right and the best other choice, each by its own bytes; 0 is a tie",
+        "moves with every nat between the right and the best other choice, each by its own bytes; 0 is a tie", "others",
     ),
     "total_margin": Metric(
-        lambda c: c["margin_nats"] / c["gold_bytes"] / math.log(2), "bits per byte", "higher", None, True,
-        "total log-probability, which decides minimal pairs, by the bytes of the right choice; 0 is a tie",
+        lambda c: c["margin_nats"] / c["gold_bytes"].mean() / math.log(2), "bits per byte", "higher", None, True,
+        "total log-probability by the mean bytes of a sentence: word frequencies cancel over mirrored pairs", "pairs",
     ),
     "gold_bpb": Metric(
         lambda c: c["gold_nats"] / c["gold_bytes"] / math.log(2), "bits per byte", "lower", None, True,
         "smooth far below the size at which accuracy leaves chance; also moves with language modelling in general",
     ),
     "acc": Metric(lambda c: c["correct"], "share", "higher", _guess, False, _STEP),
-    "acc_per_byte": Metric(lambda c: c["correct_per_byte"], "share", "higher", _guess, False, _STEP),
+    "acc_per_byte": Metric(lambda c: c["correct_per_byte"], "share", "higher", _guess, False, _STEP, "others"),
 }  # fmt: skip
 """Name to metric; those that may decide come first."""
 
@@ -96,8 +100,9 @@ def summarise(items: pa.Table, by_part: bool = False) -> list[dict[str, Any]]:
                 "correct_per_byte",
             )
         }
+        kind = "pairs" if task.startswith(PAIRS_PREFIX) else "others"
         for name, metric in METRICS.items():
-            if not np.isnan(metric.values(columns)).any():  # a cloze has no margins
+            if metric.of in (kind, "any") and not np.isnan(metric.values(columns)).any():  # a cloze has no margins
                 label = {"task": task, "part": part if by_part else None, "metric": name}
                 rows.append(label | _row(metric, columns, component))
     return rows

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from analysis.evaluation.metrics import PAIRS_PREFIX
 from analysis.evaluation.text_items import TextItem
 from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import key64
@@ -111,7 +112,14 @@ def pair_items(language: str, per_phenomenon: int, seed: int = 0) -> list[TextIt
     pairs = minimal_pairs(load_grammar(language), per_phenomenon, seed)
     return [
         TextItem(
-            f"pairs_{language}", pair.pair_id, pair.draw, pair.phenomenon, "", (pair.good, pair.bad), 0, separator=""
+            f"{PAIRS_PREFIX}{language}",
+            pair.pair_id,
+            pair.draw,
+            pair.phenomenon,
+            "",
+            (pair.good, pair.bad),
+            0,
+            separator="",
         )
         for pair in pairs
     ]

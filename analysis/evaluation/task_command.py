@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from analysis import records
-from analysis.evaluation.metrics import summarise
+from analysis.evaluation.metrics import PAIRS_PREFIX, summarise
 from analysis.evaluation.minimal_pairs import LANGUAGES, pair_items
 from analysis.evaluation.olmes import FOLDERS, olmes_items
 from analysis.evaluation.text_items import TextItem, score_text_items
 from pipelines.contracts.errors import ConfigError, message
 
-PAIRS = {f"pairs_{language}": language for language in LANGUAGES}
+PAIRS = {f"{PAIRS_PREFIX}{language}": language for language in LANGUAGES}
 TASKS = (*PAIRS, *FOLDERS)
 
 
