@@ -323,7 +323,7 @@ def model_tasks(
     tasks: Annotated[
         str, typer.Option(help="pairs_en, pairs_zh, arc_easy, sciq, piqa, hellaswag, lambada; separated by commas.")
     ] = "pairs_en,pairs_zh",
-    limit: Annotated[int, typer.Option(min=1, help="Items per task; of pairs, per phenomenon.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Items per task; of pairs, per phenomenon and at most 200.")] = 100,
     workspace: Annotated[Path | None, typer.Option(help="Workspace that a run belongs to, if moved.")] = None,
     context: Annotated[int | None, typer.Option(min=2, help="Tokens per row. Default: the model's, <= 1024.")] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",

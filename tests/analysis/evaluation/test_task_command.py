@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from analysis import records
 from analysis.evaluation.minimal_pairs import pair_items
 from analysis.evaluation.olmes import PACKAGE
-from analysis.evaluation.task_command import run_tasks, task_items
+from analysis.evaluation.task_command import MAX_PAIRS, run_tasks, task_items
 from analysis.evaluation.text_items import score_text_items
 from analysis.evaluation.text_scorers import open_scorer
 from analysis.models.hf_export import export_run
@@ -90,6 +90,12 @@ def test_items_beyond_the_context_are_counted(run, capsys):
     found = json.loads(capsys.readouterr().out)
     (acc,) = [row for row in found["scores"] if row["metric"] == "acc"]
     assert 0 < found["left_out"]["piqa"] == 40 - acc["items"]
+
+
+@pytest.mark.parametrize("task", ["pairs_en", "pairs_zh"])
+def test_there_are_words_for_the_most_pairs(task):
+    parts = [item.part for item in task_items(task, 10_000)]
+    assert all(MAX_PAIRS <= parts.count(part) < MAX_PAIRS + 4 for part in set(parts))
 
 
 def test_what_cannot_be_asked_is_refused(run, tmp_path):
