@@ -56,7 +56,7 @@ _STEP = "a step function of the margin: on few items and near chance it is noise
 METRICS: dict[str, Metric] = {
     "margin": Metric(
         lambda c: c["margin_bpb"], "bits per byte", "higher", None, True,
-        "moves with every nat between the right and the best other choice, each by its own bytes; 0 is a tie", "others",
+        "moves with every nat between the right and the best other choice, each by its own bytes; by chance below 0 where there are several others", "others",
     ),
     "total_margin": Metric(
         lambda c: c["margin_nats"] / c["gold_bytes"].mean() / math.log(2), "bits per byte", "higher", None, True,
