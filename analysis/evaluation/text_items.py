@@ -3,6 +3,7 @@
 Four numbers per item decide nothing by themselves but give every metric (`analysis.evaluation.metrics`): nats and
 bytes of the right choice, and its margin over the best other, in total nats and in bits per byte. Bytes are those of
 the choice without the space before it, as in lm-eval's `acc_bytes`; its `acc_norm` divides by characters instead.
+A tie is not right; lm-eval takes the first of equal choices.
 
 Tokens are split as lm-eval splits them: context and choice are encoded together, and what is beyond the tokens of the
 context alone belongs to the choice. Every text starts after the token that starts a document in training.

@@ -196,6 +196,11 @@ def test_items_beyond_the_context_are_left_out(scorer):
     assert score_text_items(scorer, [*_items(2), long]).num_rows == 2
 
 
+def test_a_tie_is_not_right(scorer):
+    (row,) = score_text_items(scorer, [TextItem("toy", "0", "0", "toy", "the", ("cat", "cat"), 0)]).to_pylist()
+    assert (row["margin_nats"], row["correct"], row["correct_per_byte"]) == (0, False, False)
+
+
 def test_what_cannot_be_done_is_refused(scorer, tmp_path):
     with pytest.raises(ConfigError, match="does not generate"):
         MixtraceLM(scorer=scorer).generate_until([])
