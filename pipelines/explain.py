@@ -17,6 +17,7 @@ from pipelines.contracts.tasks import Context, Plan, part_file
 from pipelines.ops.rules import evaluate_rules, recipe_rules
 from pipelines.ops.tombstones import REASON, read_removals
 from pipelines.stages import tokenize
+from pipelines.stages.earlier import earlier_builds
 from pipelines.stages.index import partition_count
 
 _EXCERPT_CHARS = 240
@@ -91,7 +92,13 @@ def document_life(context: Context, part: int, row: int) -> dict[str, Any]:
 def _duplicate(context: Context, part: int, row: int) -> dict[str, Any] | None:
     duplicates = tables.read_table(context.workspace, part_file("duplicates", part))
     found = duplicates.filter(pc.equal(duplicates["row"], row)).to_pylist()
-    return {k: v for k, v in found[0].items() if k not in ("part", "row")} if found else None
+    if not found:
+        return None
+    own = {k: v for k, v in found[0].items() if k not in ("part", "row")}
+    if own["leader_build"] is not None:
+        places = {build.label: build.workspace for build in earlier_builds(context.recipe)}
+        own["leader_workspace"] = places.get(own["leader_build"])
+    return own
 
 
 def _removed_lines(context: Context, part: int, row: int) -> list[dict[str, Any]]:

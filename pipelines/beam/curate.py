@@ -26,6 +26,7 @@ from pipelines.ops.rules import signal_groups
 from pipelines.ops.tombstones import refuse_pending
 from pipelines.stages import STAGES
 from pipelines.stages.tokenizer import FERTILITY_FILE
+from pipelines.stages.earlier import check_earlier
 
 _STALL_S = 900.0
 _REFUSED = {
@@ -61,6 +62,7 @@ def run_curate(options: CurateOptions) -> None:
     engine = choose_engine(options)
     workspace = options.out or f"build/{recipe.name}"
     refuse_pending(workspace)
+    check_earlier(recipe, workspace)
     context, plan = open_workspace(recipe, workspace, write=not options.dry_run)
     if options.dry_run:
         print_dry_run(context, plan)

@@ -65,6 +65,8 @@ class Dedup(StrictModel):
         source_priority: for source_priority: names of sources, best first; the others follow, all alike.
         rehydration: how often a kept document should be repeated, by the number of documents that it stands for:
             the entry with the greatest key that is not above that number.
+        against: workspaces of earlier builds: their kept documents always win over those of this one, and appear in
+            none of its tables but as leaders.
         partition_mb: memory for the members of components in one task; what exceeds it is scanned in blocks.
         max_edges: with more links than this, components are found in rounds instead of in one process.
     """
@@ -76,8 +78,14 @@ class Dedup(StrictModel):
     quality: Quality | None = None
     source_priority: tuple[Name, ...] = ()
     rehydration: dict[int, int] = Field(default_factory=lambda: {1: 1, 2: 2, 3: 3, 5: 5, 100: 8, 1000: 1})
+    against: tuple[str, ...] = ()
     partition_mb: Annotated[int, Field(ge=1, le=256)] = 64
     max_edges: Annotated[int, Field(ge=1)] = 200_000_000
+
+    @field_validator("against", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _policy_is_whole(self) -> Dedup:

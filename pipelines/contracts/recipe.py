@@ -298,12 +298,12 @@ class Recipe(StrictModel):
 
     @property
     def recipe_id(self) -> str:
-        """Hash of every literal except places (paths of sources, models, list files, evaluation items)."""
+        """Hash of every literal except places (paths of sources, models, list files, evaluation items, earlier builds)."""
         body = self.model_dump(mode="json")
         body["sources"].sort(key=lambda source: source["name"])  # their order changes no output
         for source in body["sources"]:
             del source["path"]
-        del body["tokenizer"]["path"], body["language"]["model"], body["lists"]
+        del body["tokenizer"]["path"], body["language"]["model"], body["lists"], body["dedup"]["against"]
         for items in body["decontaminate"]["items"]:
             del items["path"]
         for model in (*body["classifiers"].values(), body["perplexity"] or {"path": ""}):
@@ -347,5 +347,6 @@ def load_recipe(path: str) -> Recipe:
         for i in recipe.decontaminate.items
     )
     decontaminate = recipe.decontaminate.model_copy(update={"items": items})
-    moved = {"tokenizer": tokenizer, "language": language, "decontaminate": decontaminate, **side_files}
+    dedup = recipe.dedup.model_copy(update={"against": tuple(map(move, recipe.dedup.against))})
+    moved = {"tokenizer": tokenizer, "dedup": dedup, "language": language, "decontaminate": decontaminate, **side_files}
     return recipe.model_copy(update={"sources": sources, **moved})

@@ -345,6 +345,9 @@ DUPLICATES = table(
         field("kind", pa.string(), "url, exact or near if it was removed for that; null if it stays", nullable=True),
         field("leader", pa.string(), "doc_id of the kept document that it repeats; null if it stays", nullable=True),
         field(
+            "leader_build", pa.string(), "earlier build (name@hash) in which the leader lies; null: this", nullable=True
+        ),
+        field(
             "similarity",
             pa.float64(),
             "exact Jaccard similarity of the shingles with the leader; null if it stays, or is another version of an address",

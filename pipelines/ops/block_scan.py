@@ -32,7 +32,12 @@ class Sketches(NamedTuple):
 
 
 def scan_in_blocks(
-    load: Callable[[np.ndarray], Sketches], groups: np.ndarray, sizes: np.ndarray, near: Near, block_bytes: int
+    load: Callable[[np.ndarray], Sketches],
+    groups: np.ndarray,
+    sizes: np.ndarray,
+    near: Near,
+    block_bytes: int,
+    pinned: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Find the kept leader of every document, holding about two blocks at a time.
 
@@ -42,16 +47,25 @@ def scan_in_blocks(
         sizes: int64 [rows], bytes that the sketches of each document take.
         near: bands and threshold.
         block_bytes: bytes of a block; one document is the least.
+        pinned: bool [rows], documents that are kept, whatever they match, and lead before the others.
 
     Returns:
         leader int64 [rows] and similarity float64 [rows], as `leader_scan` returns them.
     """
     leader = np.arange(len(groups))
     similarity = np.ones(len(groups))
+    free = np.arange(len(groups)) if pinned is None else np.flatnonzero(~pinned)
+    first = np.zeros(0, np.int64) if pinned is None else np.flatnonzero(pinned)
+    pins = [first[block] for block in cut_blocks(sizes[first], block_bytes)]
     kept: list[np.ndarray] = []
-    for undecided in cut_blocks(sizes, block_bytes):
-        for leaders in kept:
-            if len(undecided) and groups[leaders[-1]] >= groups[undecided[0]]:
+    for block in cut_blocks(sizes[free], block_bytes):
+        undecided = free[block]
+        for leaders in (*pins, *kept):
+            if (
+                len(undecided)
+                and groups[leaders[-1]] >= groups[undecided[0]]
+                and groups[leaders[0]] <= groups[undecided[-1]]
+            ):
                 found, value = _scan(load, np.concatenate([leaders, undecided]), near, len(leaders))
                 hit = found[len(leaders) :] >= 0
                 leader[undecided[hit]] = leaders[found[len(leaders) :][hit]]

@@ -39,10 +39,10 @@ def find_duplicates(
 
     First, of documents with one address all but the newest go; then, of documents with one text, all but the
     first; then the leader scan runs over what is left. A removed document's leader is always kept: where its
-    own is removed later, it follows.
+    own is removed later, it follows. Documents of earlier builds are never removed, and lead before any other.
 
     Args:
-        members: [rows] sorted by component and then best first, with component, eligible, url_hash (null
+        members: [rows] sorted by component and then best first, with component, build, eligible, url_hash (null
             without an address), instant, content_hash and n_words.
         load: returns the sketches of some rows (ascending numbers).
         sizes: int64 [rows], bytes of the sketches of each row.
@@ -51,12 +51,14 @@ def find_duplicates(
     dedup = recipe.dedup
     rows = np.arange(members.num_rows)
     eligible = members["eligible"].to_numpy()
+    earlier = members["build"].to_numpy() < len(dedup.against)
     alive, newest, first = eligible, rows, rows
     if dedup.url:
-        newest = first_of_each(members["url_hash"], alive, -members["instant"].to_numpy())
+        age = np.where(earlier, -(2**63), -members["instant"].to_numpy())
+        newest = np.where(earlier, rows, first_of_each(members["url_hash"], alive, age))
         alive = alive & (newest == rows)
     if dedup.exact:
-        first = first_of_each(members["content_hash"], alive, rows)
+        first = np.where(earlier, rows, first_of_each(members["content_hash"], alive, rows))
         alive = alive & (first == rows)
     leader, similarity = rows.copy(), np.ones(len(rows))
     if dedup.near is not None:
@@ -67,6 +69,7 @@ def find_duplicates(
             sizes[scanned],
             dedup.near,
             dedup.partition_mb * 1_000_000,
+            earlier[scanned],
         )
         leader[scanned], similarity[scanned] = scanned[found], value
     leader, similarity = leader[first], similarity[first]
@@ -117,8 +120,12 @@ class Components(NamedTuple):
 def describe_components(members: pa.Table, recipe: Recipe) -> Components:
     """Name, count and split components.
 
+    A component with a held-out document of an earlier build is held out, whatever its size; one with others of them only
+    is not.
+
     Args:
-        members: [rows] sorted by component, with component, content_hash and share (held-out share of its source).
+        members: [rows] sorted by component, with component, content_hash, share (held-out share of its source) and
+            earlier_split (of documents of earlier builds).
         recipe: its split.
     """
     labels, shares = members["component"].to_numpy(), members["share"].to_numpy()
@@ -138,4 +145,9 @@ def describe_components(members: pa.Table, recipe: Recipe) -> Components:
         ],
         bool,
     )
+    split = members["earlier_split"].to_pylist()
+    was_heldout, was_train = (
+        np.bincount(position, np.array([s == name for s in split]), len(starts)) > 0 for name in ("heldout", "train")
+    )
+    heldout = np.where(was_heldout, True, np.where(was_train, False, heldout))
     return Components(names.take(pa.array(position)), count[position].astype(np.int32), heldout[position])

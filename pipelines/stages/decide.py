@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,15 +11,25 @@ import pyarrow.compute as pc
 
 from pipelines.contracts import manifest, schemas, tables
 from pipelines.contracts.manifest import TaskManifest
+from pipelines.contracts.schemas import field, table
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file
 from pipelines.ops.rules import evaluate_rules, recipe_rules
 from pipelines.ops.splits import heldout_fractions, is_heldout
 from pipelines.ops.tombstones import REASON, is_removed
 from pipelines.stages import contamination, resolve
+from pipelines.stages.earlier import earlier_tasks
 from pipelines.stages.lines import documents_stage
 from pipelines.stages.payloads import split_by_partition, unpack
 
 DUPLICATE_REASONS = {"url": "url_duplicate", "exact": "exact_duplicate", "near": "near_duplicate"}
+EARLIER_MEMBERS = table(
+    "earlier_members",
+    "Documents of earlier builds that share a key with one of this build, by part of the earlier build.",
+    [
+        field("row", pa.int32(), "row in its part, in the earlier build"),
+        field("component_id", pa.string(), "least content_hash of the linked documents"),
+    ],
+)
 _DOCUMENT_COLUMNS = ["doc_id", "part", "row", "source", "content_hash", "text_bytes", "edits"]
 
 
@@ -30,12 +41,25 @@ def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
 
 
 def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
-    """Make one reduce task per part."""
+    """Make one reduce task per part, of this build and of every earlier one that it is linked to."""
     ingested = manifest.read_stage(context.workspace, documents_stage(context.recipe)).counts
     sizes = {s.name: ingested.get(f"source/{s.name}/text_bytes", 0) for s in context.recipe.sources}
     shares = heldout_fractions(sizes, context.recipe.split)
     mark = lineage.of("decide")
-    return [Task("decide", part.key, mark, {"partition": part.number, "shares": shares}) for part in plan.parts]
+    own = [Task("decide", part.key, mark, {"partition": part.number, "shares": shares}) for part in plan.parts]
+    return [*own, *earlier_members(context, lineage)]
+
+
+def earlier_members(context: Context, lineage: Lineage) -> list[Task]:
+    """Make one reduce task per part of an earlier build that has members of components."""
+    found = {output.path for output in manifest.read_stage(context.workspace, "components").outputs}
+    tasks = earlier_tasks("decide", lineage.of("decide"), context.recipe, {})
+    parts = [(task, task.payload["node_part"]) for task in tasks]
+    return [
+        replace(task, payload={**task.payload, "partition": part})
+        for task, part in parts
+        if part_file("components", part) in found
+    ]
 
 
 def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[int, bytes]]:
@@ -49,6 +73,8 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
     """Write the decisions and duplicates of one part."""
     part, workspace = task.payload["partition"], context.workspace
+    if "earlier" in task.payload:
+        return _note_earlier(context, task, payloads)
     documents = tables.read_table(workspace, part_file("documents", part), _DOCUMENT_COLUMNS)
     signals = tables.read_table(workspace, part_file("signals", part))
     verdicts = unpack(payloads, resolve.VERDICTS)
@@ -62,6 +88,15 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
     )
     progress.beat(documents.num_rows, 0)
     return TaskManifest("decide", task.key, task.fingerprint, outputs, count_decisions(documents, decisions))
+
+
+def _note_earlier(context: Context, task: Task, payloads: Iterable[bytes]) -> TaskManifest:
+    """Write which documents of a part of an earlier build are linked to this one, for `verify`."""
+    members = unpack(payloads, resolve.VERDICTS).select(EARLIER_MEMBERS.names).cast(EARLIER_MEMBERS)
+    members = members.take(pc.sort_indices(members, sort_keys=[("row", "ascending")])).combine_chunks()
+    path = part_file("earlier_members", task.payload["partition"])
+    output = tables.write_table(context.workspace, path, members, EARLIER_MEMBERS)
+    return TaskManifest("decide", task.key, task.fingerprint, (output,), {"earlier_members": members.num_rows})
 
 
 def decide_documents(
@@ -152,7 +187,7 @@ def count_decisions(documents: pa.Table, decisions: pa.Table) -> dict[str, int]:
 
 STAGE = ShuffleStage(
     name="decide",
-    version=2,
+    version=3,
     upstream=("measure", "contamination", "resolve"),
     scope="whole",
     literals=resolve.literals,

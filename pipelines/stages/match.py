@@ -21,6 +21,7 @@ from pipelines.contracts.schemas import field, table
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.kernels.lsh import band_keys, star_edges
 from pipelines.ops.normal_urls import normalise_url
+from pipelines.stages.earlier import FIRST_PART, earlier_labels, earlier_tasks, recipe_of
 from pipelines.stages.payloads import join_keys, node_of, split_keys
 
 EDGES = table(
@@ -44,14 +45,16 @@ def literals(recipe: Recipe) -> object:
     near = recipe.dedup.near
     groups = {source.name: source.group for source in recipe.sources if source.group}
     urls = recipe.dedup.url and sorted(source.name for source in recipe.sources if _names_documents(source))
-    return [recipe.dedup.exact, urls, near and [near.bands, near.rows], groups, recipe.dedup.partition_mb]
+    earlier = [earlier_labels(recipe)] if recipe.dedup.against else []
+    return [*earlier, recipe.dedup.exact, urls, near and [near.bands, near.rows], groups, recipe.dedup.partition_mb]
 
 
 def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
-    """Make one map task per part."""
+    """Make one map task per part, of this build and of every earlier one."""
     count = partitions(context.recipe, plan)
     mark = lineage.of("match")
-    return [Task("match", part.key, mark, {"part": part.number, "partitions": count}) for part in plan.parts]
+    own = [Task("match", part.key, mark, {"part": part.number, "partitions": count}) for part in plan.parts]
+    return [*own, *earlier_tasks("match", mark, context.recipe, {"partitions": count})]
 
 
 def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
@@ -150,6 +153,9 @@ def document_keys(documents: pa.Table, signatures: pa.Table, recipe: Recipe) -> 
 def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[int, bytes]]:
     """Emit the keys of one part."""
     part = task.payload["part"]
+    if "earlier" in task.payload:
+        yield from _earlier_keys(context, task, progress)
+        return
     documents = tables.read_table(context.workspace, part_file("documents", part), KEY_COLUMNS)
     signatures = tables.read_table(context.workspace, part_file("signatures", part))
     keys, rows = document_keys(documents, signatures, context.recipe)
@@ -157,9 +163,26 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
     yield from split_keys(keys, node_of(part, rows), task.payload["partitions"])
 
 
+def _earlier_keys(context: Context, task: Task, progress: Progress) -> Iterator[tuple[int, bytes]]:
+    """Emit the keys of the kept documents of one part of an earlier build, as its own recipe names them."""
+    workspace, part = task.payload["earlier"], task.payload["part"]
+    recipe = recipe_of(workspace).model_copy(update={"dedup": context.recipe.dedup})
+    kept = tables.read_table(workspace, part_file("decisions", part), ["kept"])["kept"]
+    documents = tables.read_table(workspace, part_file("documents", part), KEY_COLUMNS).filter(kept)
+    signatures = tables.read_table(workspace, part_file("signatures", part)).filter(kept)
+    keys, rows = document_keys(documents, signatures, recipe)
+    progress.beat(documents.num_rows, 0)
+    nodes = node_of(task.payload["node_part"], documents["row"].to_numpy()[rows])
+    yield from split_keys(keys, nodes, task.payload["partitions"])
+
+
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
-    """Link the documents of every key of one partition."""
+    """Link the documents of every key of one partition; earlier builds are not linked among themselves."""
     entries = join_keys(payloads)
+    new_key = np.ones(len(entries), bool)
+    new_key[1:] = entries["key"][1:] != entries["key"][:-1]
+    least_of_key = entries["node"][new_key][np.cumsum(new_key) - 1]
+    entries = entries[least_of_key < np.uint64(FIRST_PART << 32)]
     least, other = star_edges(entries["key"], entries["node"])
     edges = pa.table([pa.array(least), pa.array(other)], schema=EDGES)
     output = tables.write_table(context.workspace, part_file("match", task.payload["partition"]), edges, EDGES)

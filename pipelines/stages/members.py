@@ -19,6 +19,8 @@ from pipelines.ops.block_scan import Sketches
 
 _LIGHT = [
     pa.field("component", pa.uint64()),
+    pa.field("build", pa.int32()),  # number of the earlier build; this one has the greatest
+    pa.field("earlier_split", pa.string()),  # of documents of an earlier build
     pa.field("part", pa.int32()),
     pa.field("row", pa.int32()),
     pa.field("doc_id", pa.string()),
@@ -31,8 +33,8 @@ _LIGHT = [
     pa.field("n_words", pa.int32()),
 ]
 LIGHT = pa.schema(_LIGHT)
-ORDER = [(name, "ascending") for name in ("component", "rank", "content_hash", "doc_id")]
-"""Components, and in each of them the total order: best first."""
+ORDER = [(name, "ascending") for name in ("component", "build", "rank", "content_hash", "doc_id")]
+"""Components, and in each of them the total order: earlier builds first, then best first."""
 
 
 def member_schema(num_perm: int) -> pa.Schema:

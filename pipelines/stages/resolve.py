@@ -3,13 +3,14 @@
 The map sends, for each member of a component, its order key, whether the other rules would keep it, its
 signature and its exact shingle hashes. The reduce walks each component in a total order that no position
 and no worker enters: (survivor policy, content hash, doc_id), among the eligible documents only, so that
-no cluster loses all its members because its leader failed a rule.
+no cluster loses all its members because its leader failed a rule. Kept documents of earlier builds come before
+all of them, and are never removed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,7 @@ from pipelines.ops.splits import heldout_fractions
 from pipelines.ops.survivors import instants, rehydration_weights, survivor_ranks
 from pipelines.ops.tombstones import is_removed
 from pipelines.stages import contamination, match
+from pipelines.stages.earlier import earlier_labels, earlier_tasks, recipe_of
 from pipelines.stages.lines import documents_stage
 from pipelines.stages.measure import minhash_params
 from pipelines.stages.members import MemberStore, member_schema
@@ -42,6 +44,7 @@ VERDICTS = table(
         field("component_size", pa.int32(), "members", "documents"),
         field("kind", pa.string(), "url, exact or near if it was removed for that", nullable=True),
         field("leader", pa.string(), "doc_id of the kept document that it repeats", nullable=True),
+        field("leader_build", pa.string(), "earlier build in which the leader lies", nullable=True),
         field("similarity", pa.float64(), "exact Jaccard similarity with the leader", nullable=True),
         field(
             "cluster_size",
@@ -60,12 +63,15 @@ VERDICTS = table(
 def literals(recipe: Recipe) -> object:
     """Return the literals that the verdicts depend on."""
     rules = {name: rule.model_dump(mode="json") for name, rule in recipe_rules(recipe).items()}
-    dedup, split = recipe.dedup.model_dump(mode="json", exclude={"max_edges"}), recipe.split.model_dump(mode="json")
+    dedup = recipe.dedup.model_dump(mode="json", exclude={"max_edges", "against"})
+    split = recipe.split.model_dump(mode="json")
+    if recipe.dedup.against:
+        dedup["against"] = earlier_labels(recipe)
     return [dedup, rules, split, contamination.verdict_literals(recipe)]
 
 
 def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
-    """Make one map task per part that has members."""
+    """Make one map task per part that has members, of this build and of every earlier one."""
     members = {output.path for output in manifest.read_stage(context.workspace, "components").outputs}
     ingested = manifest.read_stage(context.workspace, documents_stage(context.recipe)).counts
     payload = {
@@ -73,11 +79,13 @@ def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
         "shares": heldout_fractions(_source_bytes(ingested, context.recipe), context.recipe.split),
     }
     mark = lineage.of("resolve")
-    return [
-        Task("resolve", part.key, mark, {"part": part.number, **payload})
+    builds = len(context.recipe.dedup.against)
+    tasks = [
+        Task("resolve", part.key, mark, {"part": part.number, "node_part": part.number, "build": builds, **payload})
         for part in plan.parts
-        if part_file("components", part.number) in members
     ]
+    tasks += earlier_tasks("resolve", mark, context.recipe, payload)
+    return [task for task in tasks if part_file("components", task.payload["node_part"]) in members]
 
 
 def _source_bytes(counts: dict[str, int], recipe: Recipe) -> dict[str, int]:
@@ -87,18 +95,20 @@ def _source_bytes(counts: dict[str, int], recipe: Recipe) -> dict[str, int]:
 def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     """Make one reduce task per partition of the components."""
     count = match.partitions(context.recipe, plan)
-    return [Task("resolve", part_key(p), lineage.of("resolve"), {"partition": p}) for p in range(count)]
+    mark, labels = lineage.of("resolve"), earlier_labels(context.recipe)
+    return [Task("resolve", part_key(p), mark, {"partition": p, "labels": labels}) for p in range(count)]
 
 
 def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[int, bytes]]:
     """Send the members of one part to the partitions of their components (only the texts are streamed)."""
-    part, workspace = task.payload["part"], context.workspace
-    members = tables.read_table(workspace, part_file("components", part))
+    part, workspace = task.payload["part"], task.payload.get("earlier", context.workspace)
+    members = tables.read_table(context.workspace, part_file("components", task.payload["node_part"]))
     wanted, labels = members["row"].to_numpy(), members["component"].to_numpy()
-    at = pa.array(wanted)
+    at, earlier, recipe = pa.array(wanted), "earlier" in task.payload, context.recipe
     signals = tables.read_table(workspace, part_file("signals", part)).take(at)
     sketches = tables.read_table(workspace, part_file("signatures", part)).take(at)
-    dirty = contamination.is_contaminated(workspace, context.recipe, part, wanted)
+    decided = tables.read_table(workspace, part_file("decisions", part), ["split"]).take(at) if earlier else None
+    dirty = np.zeros(len(wanted), bool) if earlier else contamination.is_contaminated(workspace, recipe, part, wanted)
     for documents in tables.read_batches(workspace, part_file("documents", part), _DOCUMENT_COLUMNS):
         first = documents["row"][0].as_py()
         low, high = np.searchsorted(wanted, [first, first + documents.num_rows])
@@ -106,7 +116,10 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
             continue
         chosen = documents.take(pa.array(wanted[low:high] - first))
         here = slice(low, high)
-        batch = _members(context.recipe, task, chosen, signals[here], sketches[here], labels[here], dirty[here])
+        if decided is None:
+            batch = _members(recipe, task, chosen, signals[here], sketches[here], labels[here], dirty[here])
+        else:
+            batch = _earlier_members(recipe, task, chosen, decided["split"][here], sketches[here], labels[here])
         yield from split_by_partition(batch, node_partition(labels[here], task.payload["partitions"]))
         progress.beat(int(high - low), chosen["text"].nbytes)
 
@@ -132,6 +145,8 @@ def _members(
     shares = task.payload["shares"]
     columns = [
         pa.array(labels),
+        pa.array(np.full(len(labels), task.payload["build"], np.int32)),
+        pa.nulls(len(labels), pa.string()),
         signals["part"],
         documents["row"],
         documents["doc_id"],
@@ -149,12 +164,40 @@ def _members(
     return rows.to_batches()[0]
 
 
+def _earlier_members(
+    recipe: Recipe, task: Task, documents: pa.Table, split: pa.ChunkedArray, sketches: pa.Table, labels: np.ndarray
+) -> pa.RecordBatch:
+    """Collect the same about some kept documents of an earlier build; no rule or policy is asked about them."""
+    near, count = recipe.dedup.near or Near(), len(labels)
+    hashes, offsets = shingle_hashes(documents["text"].combine_chunks(), minhash_params(near))
+    theirs = recipe_of(task.payload["earlier"]).model_copy(update={"dedup": recipe.dedup})
+    columns = [
+        pa.array(labels),
+        pa.array(np.full(count, task.payload["build"], np.int32)),
+        split,
+        pa.array(np.full(count, task.payload["node_part"], np.int32)),
+        documents["row"],
+        documents["doc_id"],
+        documents["content_hash"],
+        pa.array(match.url_hashes(documents, theirs), pa.string()),
+        pa.array(instants(documents["date"])),
+        pa.array(np.ones(count, bool)),
+        pa.array(np.zeros(count, np.int64)),
+        pa.array(np.zeros(count)),
+        sketches["n_words"],
+        sketches["signature"],
+        pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
+    ]
+    rows = pa.table(columns, schema=member_schema(near.num_perm)).combine_chunks()
+    return rows.to_batches()[0]
+
+
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
     """Resolve every component of one partition."""
     dedup = context.recipe.dedup
     num_perm = (dedup.near or Near()).num_perm
     with MemberStore(payloads, num_perm, dedup.partition_mb * 1_000_000) as members:
-        verdicts = resolve_members(members, context.recipe)
+        verdicts = resolve_members(members, context.recipe, task.payload["labels"])
         progress.beat(members.light.num_rows, int(members.sizes.sum()))
         spilled = int(members.spilled)
     output = tables.write_table(context.workspace, part_file("resolve", task.payload["partition"]), verdicts, VERDICTS)
@@ -164,12 +207,13 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
     return TaskManifest("resolve", task.key, task.fingerprint, (output,), counts)
 
 
-def resolve_members(members: MemberStore, recipe: Recipe) -> pa.Table:
+def resolve_members(members: MemberStore, recipe: Recipe, labels: Sequence[str] = ()) -> pa.Table:
     """Decide, component by component, who is removed as a duplicate of whom.
 
     Args:
         members: of one partition.
         recipe: thresholds and policies.
+        labels: names of the earlier builds.
 
     Returns:
         [rows] table of VERDICTS.
@@ -186,6 +230,7 @@ def resolve_members(members: MemberStore, recipe: Recipe) -> pa.Table:
         pa.array(shared.size),
         pa.DictionaryArray.from_arrays(pa.array(found.kind, mask=stays), pa.array(KINDS)).cast(pa.string()),
         light["doc_id"].combine_chunks().take(pa.array(found.leader, mask=stays)),
+        pa.array([*labels, None], pa.string()).take(pa.array(light["build"].to_numpy()[found.leader])),
         pa.array(found.similarity, mask=stays | by_address),
         pa.array(found.cluster_size.astype(np.int32)),
         pa.array(rehydration_weights(found.cluster_size, recipe.dedup.rehydration)),
@@ -196,7 +241,7 @@ def resolve_members(members: MemberStore, recipe: Recipe) -> pa.Table:
 
 STAGE = ShuffleStage(
     name="resolve",
-    version=2,
+    version=3,
     upstream=("components", "contamination"),
     scope="whole",
     literals=literals,

@@ -68,12 +68,10 @@ _TOKEN_CLAIM = pa.schema([("doc_id", pa.string()), ("content_hash", pa.string())
 
 
 def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
-    """Make one map task per part."""
-    mark = lineage.of("verify")
-    return [
-        Task("verify", task.key, mark, {**task.payload, **_layout(context, plan)})
-        for task in tokenize.plan_map(context, plan, lineage)
-    ]
+    """Make one map task per part, of this build and of every earlier one that it is linked to."""
+    mark, layout = lineage.of("verify"), _layout(context, plan)
+    tasks = [*tokenize.plan_map(context, plan, lineage), *decide.earlier_members(context, lineage)]
+    return [Task("verify", task.key, mark, {**task.payload, **layout}) for task in tasks]
 
 
 def _layout(context: Context, plan: Plan) -> dict[str, int]:
@@ -99,6 +97,10 @@ def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
 def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[int, bytes]]:
     """Check the accounts of one part and send its claims to the shards and leaders that must meet them."""
     part, workspace = task.payload["part"], context.workspace
+    if "earlier" in task.payload:
+        layout = task.payload["shards"], task.payload["leaders"]
+        yield from verify_duplicates.earlier_claims(context, task.payload, *layout)
+        return
     decisions = tables.read_table(workspace, part_file("decisions", part))
     duplicates = tables.read_table(workspace, part_file("duplicates", part))
     groups = {(g["verdict"], g["source"], g["split"]): g for g in task.payload["groups"]}

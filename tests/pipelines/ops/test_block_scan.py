@@ -53,6 +53,28 @@ def test_blocks_give_the_leaders_of_one_scan(components: list[list], block: int)
         start += len(component)
 
 
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(DOCUMENT, st.booleans()), min_size=1, max_size=16), st.integers(1, 6))
+def test_pinned_documents_are_kept_and_lead_first(documents: list, block: int) -> None:
+    documents = sorted(documents, key=lambda document: not document[1])
+    pinned = np.array([document[1] for document in documents])
+    store = Store([document[0] for document in documents])
+    groups = np.zeros(len(documents), np.int64)
+    found, similarity = scan_in_blocks(store.load, groups, np.ones(len(groups), np.int64), NEAR, block, pinned)
+    assert store.largest <= 2 * block
+    sketches, pins = store.load(np.arange(len(documents))), int(pinned.sum())
+    keys = band_keys(sketches.signatures, 4, 1)
+    expected, value = (
+        leader_scan(keys, *sketches, NEAR.threshold, n_leaders=pins) if pins else (-1 - groups, groups + 1.0)
+    )
+    rest = np.flatnonzero(expected < 0)
+    alone = Store([store.documents[i] for i in rest.tolist()]).load(np.arange(len(rest)))
+    leader, among = leader_scan(band_keys(alone.signatures, 4, 1), *alone, NEAR.threshold)
+    expected[rest], value[rest] = rest[leader], among
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(similarity, value)
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(1, 9), max_size=20), st.integers(1, 12))
 def test_blocks_tile_the_documents(sizes: list[int], limit: int) -> None:

@@ -37,6 +37,8 @@ def payloads(
     dates: Sequence[int],
     rank: Sequence[int],
     batches: int = 1,
+    builds: Sequence[int] | None = None,
+    splits: Sequence[str | None] | None = None,
 ) -> list[bytes]:
     """Pack members of components as the map does, in several batches."""
     text = pa.array(texts, pa.large_string())
@@ -44,6 +46,8 @@ def payloads(
     count = len(texts)
     columns = [
         pa.array(component, pa.uint64()),
+        pa.array(builds or [0] * count, pa.int32()),
+        pa.array(splits or [None] * count, pa.string()),
         pa.array([0] * count, pa.int32()),
         pa.array(range(count), pa.int32()),
         pa.array([f"{i:032x}" for i in range(count)]),
@@ -70,16 +74,20 @@ def verdicts(
     dedup: Dedup | None = None,
     memory_bytes: int = 1 << 30,
     batches: int = 1,
+    builds: Sequence[int] | None = None,
+    splits: Sequence[str | None] | None = None,
+    labels: Sequence[str] = (),
     **changes: object,
 ) -> dict[int, dict]:
     """Resolve documents, the longest first."""
     none = [None] * len(texts)
     lengths = [-len(t.encode()) for t in texts]
     packed = payloads(
-        texts, eligible or [True] * len(texts), component or [7] * len(texts), urls or none, dates or [0] * len(texts), lengths, batches
+        texts, eligible or [True] * len(texts), component or [7] * len(texts), urls or none, dates or [0] * len(texts), lengths, batches,
+        builds, splits,
     )  # fmt: skip
     with MemberStore(packed, NEAR.num_perm, memory_bytes) as members:
-        rows = resolve_members(members, recipe(dedup, **changes)).to_pylist()
+        rows = resolve_members(members, recipe(dedup, **changes), labels).to_pylist()
     return {row["row"]: row for row in rows}
 
 
@@ -138,6 +146,51 @@ def test_large_components_always_train() -> None:
     texts = [f"{LONG} {i}" for i in range(12)]
     drawn = [verdicts(texts, split=Split(max_component=5, seed=s)).values() for s in range(6)]
     assert not any(row["heldout"] for rows in drawn for row in rows)
+
+
+AGAINST = Dedup(near=NEAR, against=("/one", "/two"))
+LABELS = ("one@1", "two@2")
+
+
+def test_documents_of_earlier_builds_win_and_lead_whatever_the_policy() -> None:
+    longer = LONG + " thirteen"
+    found = verdicts([longer, LONG, LONG], builds=[2, 2, 0], dedup=AGAINST, labels=LABELS)
+    assert [found[i]["kind"] for i in range(3)] == ["near", "exact", None]
+    assert {(found[i]["leader"], found[i]["leader_build"]) for i in (0, 1)} == {(f"{2:032x}", "one@1")}
+
+
+def test_documents_of_earlier_builds_are_never_removed_and_all_of_them_lead() -> None:
+    words = [f"w{i}" for i in range(40)]
+    ends = [*words[:34], *(f"x{i}" for i in range(6))]
+    first, second = " ".join(words), " ".join(ends)
+    new = " ".join([*(f"z{i}" for i in range(4)), *ends[4:]])  # like the second, but unlike the first
+    assert jaccard(first, second) >= NEAR.threshold > jaccard(first, new)
+    assert jaccard(second, new) >= NEAR.threshold
+    for exact, url in ((False, False), (True, True)):
+        dedup = AGAINST.model_copy(update={"exact": exact, "url": url})
+        urls, dates = ["u", "u", "w"], [1, 2, 3]
+        found = verdicts([first, second, new], builds=[0, 1, 2], dedup=dedup, labels=LABELS, urls=urls, dates=dates)
+        assert [found[i]["kind"] for i in range(3)] == [None, None, "near"]
+        assert (found[2]["leader"], found[2]["leader_build"]) == (f"{1:032x}", "two@2")
+
+
+def test_an_address_of_an_earlier_build_is_taken_however_old() -> None:
+    found = verdicts([OLD, NEW], builds=[1, 2], dedup=AGAINST, labels=LABELS, urls=["u", "u"], dates=[1, 2])
+    assert [found[i]["kind"] for i in range(2)] == [None, "url"]
+    assert found[1]["leader_build"] == "two@2"
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [(["heldout", None], True), (["train", None], False), (["heldout", "train", None], True)],
+)
+def test_a_component_follows_the_split_of_earlier_builds(splits: list, expected: bool) -> None:
+    texts = [f"{LONG} {i}" for i in range(len(splits))]
+    builds = [2 if split is None else 0 for split in splits]
+    for seed in range(5):
+        split = Split(seed=seed, max_component=1)
+        found = verdicts(texts, builds=builds, splits=splits, dedup=AGAINST, labels=LABELS, split=split)
+        assert {row["heldout"] for row in found.values()} == {expected}
 
 
 OLD, NEW = "an old version of the page", "the page was written anew since then"

@@ -33,6 +33,7 @@ def claims(*rows: dict) -> pa.Table:
         made.append(
             {
                 "component": "c",
+                "earlier": row.get("earlier", False),
                 "doc_id": str(i),
                 "leader": None if leader is None else str(leader),
                 "kind": row.get("kind"),
@@ -61,6 +62,33 @@ SOUND = [
 def test_sound_claims_pass() -> None:
     assert check_duplicates(claims(*SOUND), RECIPE) == 3
     assert check_duplicates(claims(), RECIPE) == 0
+
+
+EARLIER = [
+    {"text": LONG, "url": "u", "instant": 1, "earlier": True},
+    {"text": NEARLY, "url": "u", "earlier": True},  # alike and of one address, but in builds that knew not each other
+    {"text": LONG, "leader": 0, "kind": "exact"},
+    {"text": "a newer text of the same page", "leader": 0, "kind": "url", "url": "u", "instant": 9},
+]
+
+
+def test_sound_claims_against_earlier_builds_pass() -> None:
+    assert check_duplicates(claims(*EARLIER), RECIPE) == 2
+
+
+@pytest.mark.parametrize(
+    ("row", "change", "expected"),
+    [
+        (2, {"leader": None, "kind": None, "similarity": None}, "another kept document are alike"),
+        (3, {"leader": None, "kind": None, "similarity": None}, "two versions of its address"),
+        (3, {"leader": 1}, "no newer version"),
+        (0, {"kept": False}, "its leader is not kept"),
+    ],
+)
+def test_broken_guarantees_against_earlier_builds_are_found(row: int, change: dict, expected: str) -> None:
+    broken = [{**claim, **change} if i == row else claim for i, claim in enumerate(EARLIER)]
+    with pytest.raises(VerifyError, match=expected):
+        check_duplicates(claims(*broken), RECIPE)
 
 
 @pytest.mark.parametrize(
