@@ -25,8 +25,8 @@ from pipelines.ops.quality_models import check_models
 from pipelines.ops.rules import signal_groups
 from pipelines.ops.tombstones import refuse_pending
 from pipelines.stages import STAGES
-from pipelines.stages.tokenizer import FERTILITY_FILE
 from pipelines.stages.earlier import check_earlier
+from pipelines.stages.tokenizer import FERTILITY_FILE
 
 _STALL_S = 900.0
 _REFUSED = {

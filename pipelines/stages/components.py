@@ -19,6 +19,7 @@ from pipelines.contracts.schemas import field, table
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.ops.stars import label_components, large_star, small_star
 from pipelines.stages import match
+from pipelines.stages.earlier import earlier_builds
 from pipelines.stages.payloads import join_keys, node_partition, part_and_row, split_entries
 
 COMPONENTS = table(
@@ -38,13 +39,19 @@ def next_round(context: Context, plan: Plan, lineage: Lineage) -> int:
         return _FINISHED
     mark = lineage.of("components")
     done = {k: t for k, t in manifest.read_tasks(context.workspace, "components").items() if t.fingerprint == mark}
-    if all(part.key in done for part in plan.parts):
+    if all(part_key(number) in done for number in _parts(context, plan)):
         return _FINISHED
     partitions = match.partitions(context.recipe, plan)
     rounds = [task.counts["round"] for task in done.values() if "round" in task.counts]
     last = max((number for number in rounds if rounds.count(number) == partitions), default=-1)
     moved = sum(task.counts["moved"] for task in done.values() if task.counts.get("round") == last)
     return _FINISHED if last >= 0 and last % 2 == 0 and moved == 0 else last + 1
+
+
+def _parts(context: Context, plan: Plan) -> list[int]:
+    """Return the numbers of all parts that have nodes: those of this build and of the earlier ones."""
+    earlier = [build.first_part + part for build in earlier_builds(context.recipe) for part in build.parts]
+    return [*(part.number for part in plan.parts), *earlier]
 
 
 def _edge_files(context: Context, plan: Plan, number: int) -> list[str]:
@@ -84,8 +91,8 @@ def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     """Make one task per part, or one per partition of the round that is next."""
     mark, number = lineage.of("components"), next_round(context, plan, lineage)
     if number == _FINISHED:
-        parts = plan.parts
-        return [Task("components", p.key, mark, {"partition": p.number, "round": _FINISHED}) for p in parts]
+        parts = _parts(context, plan)
+        return [Task("components", part_key(p), mark, {"partition": p, "round": _FINISHED}) for p in parts]
     partitions = range(match.partitions(context.recipe, plan))
     return [
         Task("components", f"round-{number:03d}-{p:05d}", mark, {"partition": p, "round": number}) for p in partitions
