@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.beam.driver import open_workspace, run_stages
+from pipelines.beam.driver import open_workspace, run_stage, run_stages
 from pipelines.beam.local import LocalExecutor
 from pipelines.contracts.recipe import load_recipe
+from pipelines.contracts.tasks import Context, Lineage, Plan
+from pipelines.stages import STAGES
 
 _STALL_S = 900.0
 
@@ -56,6 +59,18 @@ def curate_until(stage: str, recipe: Path, workspace: Path) -> list[StageCost]:
     executor = LocalExecutor(1, _STALL_S, lambda stage, markers: None)
     try:
         run_stages(context, plan, executor, costs, until=stage)
+    finally:
+        executor.close()
+    return costs.stages
+
+
+def measure_stages(context: Context, plan: Plan, names: Iterable[str]) -> list[StageCost]:
+    """Run some stages in this process on what those before them left; returns what each cost."""
+    lineage, costs = Lineage(STAGES.values(), context.recipe, plan), Costs()
+    executor = LocalExecutor(1, _STALL_S, lambda stage, markers: None)
+    try:
+        for name in names:
+            run_stage(context, plan, lineage, STAGES[name], executor, costs)
     finally:
         executor.close()
     return costs.stages

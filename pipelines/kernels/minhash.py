@@ -32,6 +32,7 @@ from numba import int64, njit, uint8, uint32
 from pipelines.kernels.arrow_strings import StringBuffers, string_buffers
 from pipelines.kernels.compile import KERNEL
 from pipelines.kernels.hashing import fmix32, xxh32, xxh64
+from pipelines.kernels.sort_hashes import sort_hashes, sort_room
 from pipelines.kernels.unicode_tables import JOINED, SINGLE, decode_utf8, put_utf8, unit_table
 
 EMPTY: Final = np.uint32(0xFFFFFFFF)
@@ -353,6 +354,7 @@ def _hash_rows(
 ) -> None:
     """Fill `hashes` with sorted unique shingle hashes, one document after the other."""
     joined, unit_ends, weights, starts, ends = _scratch(offsets)
+    spread, ends_of_buckets = sort_room(len(weights))
     total = 0
     for row in range(len(offsets) - 1):
         units = _join_units(data, offsets[row], offsets[row + 1], table, joined, unit_ends, weights)
@@ -360,7 +362,7 @@ def _hash_rows(
         for i in range(shingles):
             hashes[total + i] = xxh64(joined, starts[i], ends[i])
         of_row = hashes[total : total + shingles]
-        of_row.sort()
+        sort_hashes(of_row, spread, ends_of_buckets)
         unique = 0
         for i in range(shingles):
             if unique == 0 or of_row[i] != of_row[unique - 1]:

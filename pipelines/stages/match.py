@@ -22,7 +22,7 @@ from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleS
 from pipelines.kernels.lsh import band_keys, star_edges
 from pipelines.ops.normal_urls import normalise_url
 from pipelines.stages.earlier import FIRST_PART, earlier_labels, earlier_tasks, recipe_of
-from pipelines.stages.payloads import join_keys, node_of, split_keys
+from pipelines.stages.payloads import join_entries, node_of, split_keys
 
 EDGES = table(
     "match",
@@ -176,13 +176,22 @@ def _earlier_keys(context: Context, task: Task, progress: Progress) -> Iterator[
     yield from split_keys(keys, nodes, task.payload["partitions"])
 
 
+def keys_with_new(entries: np.ndarray) -> np.ndarray:
+    """Drop the keys that only documents of earlier builds have.
+
+    Args:
+        entries: KEY_ENTRY [entries], in any order.
+
+    Returns:
+        KEY_ENTRY [at most as many], in the same order.
+    """
+    is_new = entries["node"] < np.uint64(FIRST_PART << 32)
+    return entries if is_new.all() else entries[np.isin(entries["key"], entries["key"][is_new])]
+
+
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
     """Link the documents of every key of one partition; earlier builds are not linked among themselves."""
-    entries = join_keys(payloads)
-    new_key = np.ones(len(entries), bool)
-    new_key[1:] = entries["key"][1:] != entries["key"][:-1]
-    least_of_key = entries["node"][new_key][np.cumsum(new_key) - 1]
-    entries = entries[least_of_key < np.uint64(FIRST_PART << 32)]
+    entries = keys_with_new(join_entries(payloads))
     least, other = star_edges(entries["key"], entries["node"])
     edges = pa.table([pa.array(least), pa.array(other)], schema=EDGES)
     output = tables.write_table(context.workspace, part_file("match", task.payload["partition"]), edges, EDGES)

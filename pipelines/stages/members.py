@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.kernels.gather import gather_runs
 from pipelines.ops.block_scan import Sketches
 
 _LIGHT = [
@@ -114,24 +115,18 @@ class MemberStore:
     def load(self, rows: np.ndarray) -> Sketches:
         """Return the sketches of some rows of `light`, in their order."""
         place = self._place[rows]
-        order = np.argsort(place, kind="stable")
-        batch = np.searchsorted(self._starts, place[order], side="right") - 1
-        chosen = [
-            pa.record_batch(
-                [
-                    column.take(pa.array(place[order][batch == number] - self._starts[number]))
-                    for column in rows_of.columns
-                ],
-                schema=self._schema,
-            )
-            for number, rows_of in ((int(n), self._batches[int(n)]) for n in np.unique(batch))
-        ]
-        back = np.empty(len(order), np.int64)
-        back[order] = np.arange(len(order))
-        table = pa.Table.from_batches(chosen, self._schema).take(pa.array(back)).combine_chunks()
-        if not table.num_rows:
-            return Sketches(np.zeros((0, self._num_perm), np.uint32), np.zeros(0, np.uint64), np.zeros(1, np.int64))
-        signatures = table["signature"].chunk(0).flatten().to_numpy().reshape(-1, self._num_perm)
-        shingles = table["shingles"].chunk(0)
-        offsets = shingles.offsets.to_numpy()
-        return Sketches(signatures, shingles.flatten().to_numpy(), offsets - offsets[0])
+        batch = np.searchsorted(self._starts, place, side="right") - 1
+        lengths = (self.sizes[rows] - self._num_perm * 4) // 8
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+        signatures = np.empty((len(rows), self._num_perm), np.uint32)
+        shingles = np.empty(offsets[-1], np.uint64)
+        for number in np.unique(batch):
+            here = np.flatnonzero(batch == number)
+            local = place[here] - self._starts[number]
+            sketches = self._batches[number]
+            own = sketches.column(0).flatten().to_numpy().reshape(-1, self._num_perm)
+            signatures[here] = own[local]
+            lists = sketches.column(1)
+            starts = lists.offsets.to_numpy()[local]
+            gather_runs(lists.values.to_numpy(), starts, shingles, offsets[here], lengths[here])
+        return Sketches(signatures, shingles, offsets)

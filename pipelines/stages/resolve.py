@@ -104,23 +104,26 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
     part, workspace = task.payload["part"], task.payload.get("earlier", context.workspace)
     members = tables.read_table(context.workspace, part_file("components", task.payload["node_part"]))
     wanted, labels = members["row"].to_numpy(), members["component"].to_numpy()
-    at, earlier, recipe = pa.array(wanted), "earlier" in task.payload, context.recipe
-    signals = tables.read_table(workspace, part_file("signals", part)).take(at)
-    sketches = tables.read_table(workspace, part_file("signatures", part)).take(at)
-    decided = tables.read_table(workspace, part_file("decisions", part), ["split"]).take(at) if earlier else None
+    earlier, recipe = "earlier" in task.payload, context.recipe
+    signals = tables.read_table(workspace, part_file("signals", part))
+    sketches = tables.read_table(workspace, part_file("signatures", part))
+    decided = tables.read_table(workspace, part_file("decisions", part), ["split"]) if earlier else None
     dirty = np.zeros(len(wanted), bool) if earlier else contamination.is_contaminated(workspace, recipe, part, wanted)
     for documents in tables.read_batches(workspace, part_file("documents", part), _DOCUMENT_COLUMNS):
         first = documents["row"][0].as_py()
         low, high = np.searchsorted(wanted, [first, first + documents.num_rows])
         if low == high:
             continue
-        chosen = documents.take(pa.array(wanted[low:high] - first))
-        here = slice(low, high)
+        homes = node_partition(labels[low:high], task.payload["partitions"])
+        order = np.argsort(homes, kind="stable")
+        here = low + order
+        at, chosen = pa.array(wanted[here]), documents.take(pa.array(wanted[here] - first))
         if decided is None:
-            batch = _members(recipe, task, chosen, signals[here], sketches[here], labels[here], dirty[here])
+            batch = _members(recipe, task, chosen, signals.take(at), sketches.take(at), labels[here], dirty[here])
         else:
-            batch = _earlier_members(recipe, task, chosen, decided["split"][here], sketches[here], labels[here])
-        yield from split_by_partition(batch, node_partition(labels[here], task.payload["partitions"]))
+            split = decided["split"].take(at)
+            batch = _earlier_members(recipe, task, chosen, split, sketches.take(at), labels[here])
+        yield from split_by_partition(batch, homes[order])
         progress.beat(int(high - low), chosen["text"].nbytes)
 
 
