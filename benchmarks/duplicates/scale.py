@@ -181,8 +181,13 @@ def report(documents: int, megabytes: float, costs: list[StageCost]) -> list[str
         *rows,
         f"| **all** | {all_cpu:.1f} | {peak:,.0f} |",
         "",
-        f"Limits for a million: {_LIMIT_CPU_S:.0f} CPU s beyond signatures, {_LIMIT_MB:,.0f} MB.",
+        f"Limits for a million: {_LIMIT_CPU_S:.0f} CPU s beyond signatures ({_verdict(all_cpu, _LIMIT_CPU_S)}), "
+        f"{_LIMIT_MB:,.0f} MB ({_verdict(peak, _LIMIT_MB)}).",
     ]
+
+
+def _verdict(found: float, limit: float) -> str:
+    return "kept" if found <= limit else "missed"
 
 
 def run(documents: int) -> tuple[float, list[StageCost]]:
