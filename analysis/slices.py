@@ -25,7 +25,7 @@ SELECT d.doc_id, d.part, d.row, d.source, d.path, d.url, d.date, d.text_bytes,
        s.* EXCLUDE (part, row),
        c.kept, c.first_reason, c.failed_rules, c.split, c.split_key AS component,
        u.component_size, u.kind AS duplicate_kind, u.leader, u.similarity,
-       d.doc_id IN (SELECT leader FROM duplicates WHERE kind = 'near') AS leads_near_duplicate
+       d.doc_id IN (SELECT leader FROM duplicates WHERE kind = 'near' AND leader_build IS NULL) AS leads_near_duplicate
 FROM documents d JOIN signals s USING (part, row) JOIN decisions c USING (part, row)
 LEFT JOIN duplicates u USING (part, row)
 """

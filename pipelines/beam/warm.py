@@ -81,6 +81,7 @@ def _mark(recipe: Recipe) -> Path | None:
     if BOUNDSCHECK or not numba.config.CACHE_DIR:
         return None
     kinds = {"pii": bool(recipe.pii.kinds), "items": bool(recipe.decontaminate.items), "near": bool(recipe.dedup.near)}
+    kinds["lines"] = bool(recipe.lines)
     body = {"signals": signal_groups(recipe), "contents": _contents(recipe), "html": recipe.extract.html, **kinds}
     return Path(numba.config.CACHE_DIR) / "warmed" / ids.fingerprint([body, numba.__version__])
 
@@ -105,6 +106,7 @@ def _small(recipe: Recipe, folder: Path) -> Recipe:
         lists=recipe.lists,
         classifiers=recipe.classifiers,
         perplexity=recipe.perplexity,
+        lines=recipe.lines and recipe.lines.model_copy(update={"sources": None, "not_sources": ()}),
         signals=tuple(group for group in signal_groups(recipe) if group in SIGNAL_GROUPS),
         decontaminate=Decontaminate(items=(items,) if recipe.decontaminate.items else ()),
         dedup=Dedup(near=recipe.dedup.near),

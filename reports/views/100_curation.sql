@@ -3,7 +3,7 @@
 CREATE VIEW curated AS
 SELECT d.doc_id, d.part, d."row", d.source, d.path, d."offset", d.url, d.date, d.native_id,
     d.title, d.published, d.canonical_url, d.lang_hint, d.raw_bytes, d.text_bytes, d.content_hash, s.lang, s.lang_score, c.kept, c.first_reason, c.failed_rules, c.split,
-    u.component_id, u.component_size, u.kind AS duplicate_kind, u.leader, u.similarity, t.shard, t.shard_row, t.n_tokens
+    u.component_id, u.component_size, u.kind AS duplicate_kind, u.leader, u.leader_build, u.similarity, t.shard, t.shard_row, t.n_tokens
 FROM documents d
 LEFT JOIN signals s ON s.part = d.part AND s."row" = d."row"
 LEFT JOIN decisions c ON c.part = d.part AND c."row" = d."row"
@@ -36,6 +36,7 @@ COMMENT ON COLUMN curated.component_id IS 'component of linked documents; null i
 COMMENT ON COLUMN curated.component_size IS 'linked documents in that component [documents]';
 COMMENT ON COLUMN curated.duplicate_kind IS 'exact or near if it was removed for that';
 COMMENT ON COLUMN curated.leader IS 'doc_id of the kept document that it repeats';
+COMMENT ON COLUMN curated.leader_build IS 'earlier build in which the leader lies; null: this';
 COMMENT ON COLUMN curated.similarity IS 'exact Jaccard similarity of the word shingles with the leader';
 COMMENT ON COLUMN curated.shard IS 'Arrow file with its tokens, relative to the workspace';
 COMMENT ON COLUMN curated.shard_row IS 'row in the shard';

@@ -18,7 +18,7 @@ SELECT c.*, d.edits, l.url AS leader_url, l.source AS leader_source,
              'dropped: ' || c.duplicate_kind || ' duplicate of ' || c.leader || ' (similarity ' || round(c.similarity, 3) || ')'
          WHEN c.kept IS NULL THEN 'not decided yet'
          ELSE 'dropped: ' || array_to_string(c.failed_rules, ', ') END AS story
-FROM curated c JOIN documents d USING (doc_id) LEFT JOIN documents l ON l.doc_id = c.leader;
+FROM curated c JOIN documents d USING (doc_id) LEFT JOIN documents l ON l.doc_id = c.leader AND c.leader_build IS NULL;
 COMMENT ON VIEW document_life IS 'The life of one document, in one row: filter by doc_id or url.';
 COMMENT ON COLUMN document_life.doc_id IS 'id of the document, 32 hex digits';
 COMMENT ON COLUMN document_life.part IS 'number of the part of the plan';
@@ -46,6 +46,7 @@ COMMENT ON COLUMN document_life.component_id IS 'component of linked documents; 
 COMMENT ON COLUMN document_life.component_size IS 'linked documents in that component [documents]';
 COMMENT ON COLUMN document_life.duplicate_kind IS 'exact or near if it was removed for that';
 COMMENT ON COLUMN document_life.leader IS 'doc_id of the kept document that it repeats';
+COMMENT ON COLUMN document_life.leader_build IS 'earlier build in which the leader lies; null: this';
 COMMENT ON COLUMN document_life.similarity IS 'exact Jaccard similarity of the word shingles with the leader';
 COMMENT ON COLUMN document_life.shard IS 'Arrow file with its tokens, relative to the workspace';
 COMMENT ON COLUMN document_life.shard_row IS 'row in the shard';

@@ -148,7 +148,7 @@ def _duplicates(part: int, hashes: list[str], doc_ids: list[str], bad: np.ndarra
         kind, similarity = ("exact", 1.0) if leader else (None, None)
         stays = not bad[row] and leader is None
         copies = sum(h == digest and not b for h, b in zip(hashes, bad, strict=True)) if stays else 0
-        rows.append((part, row, digest, counts[digest], kind, leader, similarity, copies, copies))
+        rows.append((part, row, digest, counts[digest], kind, leader, None, similarity, copies, copies))
     columns = list(zip(*rows, strict=True))
     arrays = [pa.array(c, f.type) for c, f in zip(columns, schemas.DUPLICATES, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schemas.DUPLICATES), repeated
