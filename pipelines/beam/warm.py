@@ -77,13 +77,16 @@ def _root() -> str:
 
 
 def _mark(recipe: Recipe) -> Path | None:
-    """Return the file that says that the kernels of such a recipe are compiled; None if nothing is cached."""
+    """Return the file that says that the kernels of such a recipe are compiled; None if nothing is cached.
+
+    numba keeps the kernels of every place of the package apart, so the place is part of the name.
+    """
     if BOUNDSCHECK or not numba.config.CACHE_DIR:
         return None
     kinds = {"pii": bool(recipe.pii.kinds), "items": bool(recipe.decontaminate.items), "near": bool(recipe.dedup.near)}
     kinds["lines"] = bool(recipe.lines)
     body = {"signals": signal_groups(recipe), "contents": _contents(recipe), "html": recipe.extract.html, **kinds}
-    return Path(numba.config.CACHE_DIR) / "warmed" / ids.fingerprint([body, numba.__version__])
+    return Path(numba.config.CACHE_DIR) / "warmed" / ids.fingerprint([body, numba.__version__, _root()])
 
 
 def _contents(recipe: Recipe) -> list[str]:
