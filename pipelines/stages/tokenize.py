@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import DTypeLike
 
 from pipelines.contracts import ids, manifest, schemas, storage, tables
 from pipelines.contracts.manifest import TaskManifest
@@ -134,7 +135,7 @@ def encode_documents(
     """
     token_ids, offsets = encoder.encode(batch["text"].combine_chunks())
     item = schema.field("input_ids").type.value_type
-    with_end, new_offsets = append_end(token_ids, offsets, end, item.to_pandas_dtype())
+    with_end, new_offsets = append_end(token_ids, offsets, end, np.dtype(str(item)))
     lists = pa.ListArray.from_arrays(
         pa.array(new_offsets.astype(np.int32)), pa.array(with_end), type=schema.field("input_ids").type
     )
@@ -142,7 +143,7 @@ def encode_documents(
     return pa.record_batch([*fixed, lang.combine_chunks(), batch["text_bytes"].combine_chunks(), lists], schema=schema)
 
 
-def append_end(token_ids: np.ndarray, offsets: np.ndarray, end: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+def append_end(token_ids: np.ndarray, offsets: np.ndarray, end: int, dtype: DTypeLike) -> tuple[np.ndarray, np.ndarray]:
     """Put the end-of-text token after every document.
 
     >>> append_end(np.array([5, 6, 7]), np.array([0, 2, 3]), 0, np.uint16)
