@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from types import FrameType
 
 from pipelines.beam.display import Display
-from pipelines.beam.driver import Executor, load_workspace, open_workspace, run_stages, software_versions, tasks_of
+from pipelines.beam.driver import (
+    Executor,
+    first_unfinished,
+    load_workspace,
+    open_workspace,
+    run_stages,
+    software_versions,
+    tasks_of,
+)
 from pipelines.beam.flags import EngineConfig, check_flags, flag_value, load_engine
 from pipelines.beam.local import LocalExecutor, default_workers
 from pipelines.beam.warm import warm_kernels
@@ -208,15 +216,12 @@ def run_verify(workspace: str, workers: int | None) -> None:
     """
     refuse_pending(workspace)
     context, plan = load_workspace(workspace)
-    lineage = Lineage(STAGES.values(), context.recipe, plan)
-    for name, stage in STAGES.items():
-        if name != "verify" and tasks_of(context, plan, lineage, stage).missing:
-            raise StageError(
-                message(workspace, f"stage {name} is not finished", "missing tasks", "a finished workspace")
-            )
+    name = first_unfinished(context, plan, (name for name in STAGES if name != "verify"))
+    if name:
+        raise StageError(message(workspace, f"stage {name} is not finished", "missing tasks", "a finished workspace"))
     display = Display()
     executor = LocalExecutor(workers or default_workers(), _STALL_S, display.show)
-    stage = STAGES["verify"]
+    stage, lineage = STAGES["verify"], Lineage(STAGES.values(), context.recipe, plan)
     assert not isinstance(stage, MapStage)
     work = tasks_of(context, plan, lineage, stage)
     reduces = stage.plan_reduce(context, plan, lineage)

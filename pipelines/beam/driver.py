@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Protocol
@@ -63,6 +64,12 @@ def tasks_of(context: Context, plan: Plan, lineage: Lineage, stage: Stage) -> St
     return StageWork(tuple(task.key for task in tasks), tuple(missing), tuple(maps))
 
 
+def first_unfinished(context: Context, plan: Plan, names: Iterable[str]) -> str | None:
+    """Return the first of some stages, in their order, that has tasks to do (those after it cannot even be planned)."""
+    lineage = Lineage(STAGES.values(), context.recipe, plan)
+    return next((name for name in names if tasks_of(context, plan, lineage, STAGES[name]).missing), None)
+
+
 def run_stages(context: Context, plan: Plan, executor: Executor, display: Display, until: str | None = None) -> None:
     """Run all stages (or up to and including one) that are not done.
 
@@ -84,6 +91,8 @@ def run_stage(
     while True:
         work = tasks_of(context, plan, lineage, stage)
         merged = _run_work(context, stage, work, executor, display)
+        if not work.missing:
+            return merged
         planned = {task.key for task in tasks_of(context, plan, lineage, stage).missing}
         if not planned or planned == {task.key for task in work.missing}:
             return merged

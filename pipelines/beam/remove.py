@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 
 from pipelines.beam.curate import CurateOptions, choose_engine, make_executor, stop_on_signals
 from pipelines.beam.display import Display
-from pipelines.beam.driver import Executor, load_workspace, run_stage, software_versions, tasks_of
+from pipelines.beam.driver import Executor, first_unfinished, load_workspace, run_stage, software_versions
 from pipelines.contracts import manifest, schemas, storage, tables
 from pipelines.contracts.errors import ConfigError, InputError, message
-from pipelines.contracts.manifest import TaskManifest, output_file
+from pipelines.contracts.manifest import OutputFile, TaskManifest
 from pipelines.contracts.tasks import Context, Lineage, Plan, part_file, part_key
 from pipelines.ops.tombstones import PENDING_FILE, REMOVALS_FILE, Removal, blank_rows, is_pending, read_removals
 from pipelines.removal import Selector, add_copies, find_selected
@@ -80,7 +80,7 @@ def run_remove(options: RemoveOptions) -> None:
         _carry_out(options, context, plan)
 
 
-def _outputs(workspace: str, stage: str) -> list[manifest.OutputFile]:
+def _outputs(workspace: str, stage: str) -> list[OutputFile]:
     return [output for task in manifest.read_tasks(workspace, stage).values() for output in task.outputs]
 
 
@@ -90,11 +90,10 @@ def _check_finished(context: Context, plan: Plan) -> None:
     Raises:
         InputError: naming the stage that is not.
     """
-    lineage = Lineage(STAGES.values(), context.recipe, plan)
-    for name, stage in STAGES.items():
-        if tasks_of(context, plan, lineage, stage).missing:
-            where, hint = f"{context.workspace}: stage {name}", "Run `mixtrace curate` first."
-            raise InputError(message(where, "not finished", "missing tasks", "a finished workspace", hint))
+    name = first_unfinished(context, plan, STAGES)
+    if name:
+        where, hint = f"{context.workspace}: stage {name}", "Run `mixtrace curate` first."
+        raise InputError(message(where, "not finished", "missing tasks", "a finished workspace", hint))
 
 
 def _select(options: RemoveOptions, context: Context, plan: Plan) -> list[Removal]:
@@ -175,30 +174,26 @@ def _blank_part(context: Context, part: int, doc_ids: Iterable[str]) -> None:
         tables_of["lines"] = [part_file("documents", part), part_file("removed_lines", part)]
     blanked = sorted(doc_ids)
     for stage, paths in tables_of.items():
-        for path in paths:
-            _rewrite(workspace, path, blanked)
+        rewritten = {path: _rewrite(workspace, path, blanked) for path in paths}
         task = manifest.read_tasks(workspace, stage)[part_key(part)]
-        outputs = tuple(output_file(workspace, o.path, _rows(workspace, o.path)) for o in task.outputs)
+        outputs = tuple(rewritten.get(output.path, output) for output in task.outputs)
         manifest.commit(workspace, replace(task, outputs=outputs))
         manifest.merge(workspace, stage, manifest.read_tasks(workspace, stage), software_versions())
 
 
-def _rows(workspace: str, path: str) -> int:
-    return tables.read_table(workspace, path, ["part"] if "dead_letters" not in path else ["length"]).num_rows
-
-
-def _rewrite(workspace: str, path: str, doc_ids: list[str]) -> None:
+def _rewrite(workspace: str, path: str, doc_ids: list[str]) -> OutputFile:
     """Write one file of a part anew: documents as tombstones, or without the lines that were cut out of them."""
     part = int(path.rpartition("-")[2].split(".")[0])
     if path.startswith("removed_lines/"):
         gone = [r["row"] for r in read_removals(workspace) if r["part"] == part and r["doc_id"] in set(doc_ids)]
         rows = tables.read_table(workspace, path)
         rest = rows.filter(pc.invert(pc.is_in(rows["row"], pa.array(gone, pa.int32()))))
-        tables.write_table(workspace, path, rest, schemas.REMOVED_LINES)
-        return
+        return tables.write_table(workspace, path, rest, schemas.REMOVED_LINES)
     with tables.TableWriter(workspace, path, schemas.DOCUMENTS) as writer:
         for batch in tables.read_batches(workspace, path):
             writer.write(blank_rows(batch, doc_ids).cast(schemas.DOCUMENTS))
+    assert writer.output is not None
+    return writer.output
 
 
 def _run_again(context: Context, plan: Plan, keys: list[str], executor: Executor, display: Display) -> None:
