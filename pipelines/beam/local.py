@@ -12,12 +12,16 @@ import logging
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pipelines.beam.exchange import remove_exchange
 from pipelines.beam.pool import Outcome, Pool
 from pipelines.beam.progress import Marker, read_markers
 from pipelines.contracts.errors import StageError, message
 from pipelines.contracts.tasks import Context, MapStage, ShuffleStage, Stage, Task
+
+if TYPE_CHECKING:
+    import apache_beam as beam
 
 _MAX_TASKS_PER_PIPELINE = 8
 _MAX_POISON = 20
@@ -36,16 +40,20 @@ class WorkItem:
 
 def run_item(item: WorkItem) -> None:
     """Run a work item in this process, as an in-memory Beam pipeline."""
+    from pipelines.beam.transforms import MapTasks, RunTask
+
+    do = RunTask(item.context, item.role, item.map_keys, item.wanted)
+    run_in_memory("Stage", MapTasks(do, list(item.tasks), spread=False))
+
+
+def run_in_memory(label: str, transform: beam.PTransform) -> None:
+    """Apply a transform to an empty pipeline in this process."""
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipelines.beam.transforms import MapTasks, RunTask
-
-    options = PipelineOptions(["--runner=FnApiRunner", "--no_save_main_session"])
-    do = RunTask(item.context, item.role, item.map_keys, item.wanted)
-    pipeline = beam.Pipeline(options=options)
-    pipeline | "Stage" >> MapTasks(do, list(item.tasks), spread=False)
+    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner", "--no_save_main_session"]))
+    pipeline | label >> transform
     pipeline.run().wait_until_finish()
 
 

@@ -6,7 +6,6 @@ bytes, so any engine's coder carries them, and small, because a job request hold
 
 from __future__ import annotations
 
-import logging
 import os
 import pickle
 import threading
@@ -16,10 +15,10 @@ from typing import Any
 
 import apache_beam as beam
 from apache_beam.metrics import Metrics
-from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipelines.beam.engine import EngineExecutor
 from pipelines.beam.flags import EngineConfig
+from pipelines.beam.local import run_in_memory
 from pipelines.beam.pool import Pool
 from pipelines.contracts.errors import StageError, message
 
@@ -112,10 +111,7 @@ class _Item:
 
 def run_item(item: _Item) -> None:
     """Run one job in this process, as an in-memory Beam pipeline."""
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    pipeline = beam.Pipeline(options=PipelineOptions(["--runner=FnApiRunner", "--no_save_main_session"]))
-    pipeline | "Sweep" >> Sweep(item.work, spread=False)
-    pipeline.run().wait_until_finish()
+    run_in_memory("Sweep", Sweep(item.work, spread=False))
 
 
 def _run_here(work: SweepWork, workers: int, show: Callable[[int], None]) -> None:
