@@ -19,7 +19,7 @@ from pipelines.contracts.schemas import field, table
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.ops.lines import ENTRY, distinct_entries, find_repeated, units_of
 from pipelines.stages import ingest, match
-from pipelines.stages.payloads import node_of
+from pipelines.stages.payloads import node_of, split_records
 
 REPEATED = table(
     "line_counts",
@@ -75,12 +75,7 @@ def emit_units(recipe: Recipe, part: int, batch: pa.Table, partitions: int) -> I
     assert recipe.lines is not None
     nodes = node_of(part, batch["row"].to_numpy())
     entries = distinct_entries(units_of(batch["text"].combine_chunks(), recipe.lines), batch["content_hash"], nodes)
-    partition = partition_of(entries["key"], partitions)
-    order = np.argsort(partition, kind="stable")
-    bounds = np.searchsorted(partition[order], np.arange(partitions + 1))
-    for number in range(partitions):
-        if bounds[number] < bounds[number + 1]:
-            yield number, entries[order[bounds[number] : bounds[number + 1]]].tobytes()
+    yield from split_records(partition_of(entries["key"], partitions), entries)
 
 
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:

@@ -65,13 +65,24 @@ def split_entries(partition: np.ndarray, keys: np.ndarray, nodes: np.ndarray) ->
         keys: [entries] uint64.
         nodes: [entries] uint64.
     """
-    order = np.argsort(partition, kind="stable")
     entries = np.empty(len(keys), KEY_ENTRY)
-    entries["key"], entries["node"] = keys[order], nodes[order]
+    entries["key"], entries["node"] = keys, nodes
+    yield from split_records(partition, entries)
+
+
+def split_records(partition: np.ndarray, records: np.ndarray) -> Iterator[tuple[int, bytes]]:
+    """Pack records, given the partition of each; of one partition they stay in their order.
+
+    Args:
+        partition: [records] integers.
+        records: [records] of a structured type.
+    """
+    order = np.argsort(partition, kind="stable")
+    ordered = records[order]
     numbers, starts = np.unique(partition[order], return_index=True)
     ends = np.append(starts, len(order))[1:]
     for number, start, end in zip(numbers, starts, ends, strict=True):
-        yield int(number), entries[start:end].tobytes()
+        yield int(number), ordered[start:end].tobytes()
 
 
 def join_entries(payloads: Iterable[bytes]) -> np.ndarray:

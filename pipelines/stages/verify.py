@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -43,7 +42,7 @@ from pipelines.stages import (
     verify_duplicates,
     verify_lines,
 )
-from pipelines.stages.payloads import split_by_partition, unpack
+from pipelines.stages.payloads import split_by_partition, split_records, unpack
 from pipelines.stages.tokenizer import end_of_text_id
 
 _CHECKED_STAGES = (
@@ -128,9 +127,8 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
 def _unit_claims(context: Context, part: int, layout: dict[str, int]) -> Iterator[tuple[int, bytes]]:
     """Check what was cut out of the texts of a part, and send its units to the partitions of their keys."""
     for claims in verify_lines.check_part(context.workspace, context.recipe, part):
-        partition = ids.partition_of(claims["key"], layout["lines"])
-        for number in np.unique(partition):
-            yield layout["shards"] + layout["leaders"] + int(number), claims[partition == number].tobytes()
+        home = ids.partition_of(claims["key"], layout["lines"])
+        yield from split_records(layout["shards"] + layout["leaders"] + home, claims)
 
 
 def check_documents(part: int, batch: pa.Table, decisions: pa.Table) -> None:
