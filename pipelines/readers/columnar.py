@@ -9,6 +9,7 @@ that follows (Arrow stream).
 from __future__ import annotations
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,7 +34,7 @@ _STREAM_START = 8  # of the stream that an Arrow file holds
 _Group = tuple[int, int | None, str, Iterator[pa.RecordBatch]]
 
 
-class Columnar:
+class Columnar(ABC):
     """An opened Parquet or Arrow file, or a piece of one.
 
     Attributes:
@@ -103,9 +104,9 @@ class Columnar:
 
     _expected: str
 
+    @abstractmethod
     def _groups(self, file: Any) -> Iterator[_Group]:
         """Yield the groups of rows of the piece, which can be read one without another."""
-        raise NotImplementedError
 
 
 class ParquetRows(Columnar):

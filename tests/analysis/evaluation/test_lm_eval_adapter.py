@@ -116,7 +116,7 @@ class Theirs(TemplateLM):
         return [sum(self._one(*pair)[0] for pair in some) for some in windows]
 
     def generate_until(self, requests, disable_tqdm=False):
-        raise NotImplementedError
+        pytest.fail("no task of these tests generates text")
 
 
 @pytest.fixture(scope="module")
