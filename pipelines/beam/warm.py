@@ -20,7 +20,7 @@ from pipelines.beam.driver import open_workspace, run_stages
 from pipelines.beam.local import LocalExecutor
 from pipelines.contracts import ids
 from pipelines.contracts.errors import StageError, message
-from pipelines.contracts.recipe import Decontaminate, Dedup, EvalItems, Recipe, Source, Tokenizer
+from pipelines.contracts.recipe import Decontaminate, Dedup, EvalItems, Limits, Recipe, Source, Split, Tokenizer
 from pipelines.contracts.recipe_sources import Fields
 from pipelines.contracts.schemas import SIGNAL_GROUPS
 from pipelines.kernels.compile import BOUNDSCHECK
@@ -95,26 +95,27 @@ def _contents(recipe: Recipe) -> list[str]:
 
 
 def _small(recipe: Recipe, folder: Path) -> Recipe:
-    """Return a recipe that uses the same kernels on two made-up files."""
+    """Return the recipe on two made-up files: the same kernels, without what names its sources, places or bounds."""
     sources = tuple(
         Source(name=content, path=(str(folder / "records.jsonl"),), format="jsonl", fields=Fields(content=content))
         for content in _contents(recipe)
     )
     items = EvalItems(task="t", path=(str(folder / "items.jsonl"),), id=None)
-    return Recipe(
-        name="warm",
-        sources=sources,
-        extract=recipe.extract,
-        pii=recipe.pii,
-        lists=recipe.lists,
-        classifiers=recipe.classifiers,
-        perplexity=recipe.perplexity,
-        lines=recipe.lines and recipe.lines.model_copy(update={"sources": None, "not_sources": ()}),
-        signals=tuple(group for group in signal_groups(recipe) if group in SIGNAL_GROUPS),
-        decontaminate=Decontaminate(items=(items,) if recipe.decontaminate.items else ()),
-        dedup=Dedup(near=recipe.dedup.near),
-        tokenizer=Tokenizer(vocab_size=512),
-    )
+    replaced = {
+        "name": "warm",
+        "sources": sources,
+        "sample": 1.0,
+        "lines": recipe.lines and recipe.lines.model_copy(update={"sources": None, "not_sources": ()}),
+        "profiles": (),
+        "rules": {},
+        "signals": tuple(group for group in signal_groups(recipe) if group in SIGNAL_GROUPS),
+        "decontaminate": Decontaminate(items=(items,) if recipe.decontaminate.items else ()),
+        "dedup": Dedup(near=recipe.dedup.near),
+        "split": Split(),
+        "tokenizer": Tokenizer(vocab_size=512),
+        "limits": Limits(),
+    }
+    return recipe.model_copy(update=replaced)
 
 
 def _write_records(folder: Path) -> None:
