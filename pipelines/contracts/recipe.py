@@ -316,37 +316,31 @@ class Recipe(StrictModel):
 
 
 def load_recipe(path: str) -> Recipe:
-    """Read a recipe; source and tokenizer paths become absolute (they are relative to the recipe file).
+    """Read a recipe; its paths become absolute (they are relative to the recipe file).
 
     Raises:
         ConfigError: naming file, line, column, what was found and what was expected.
     """
     recipe = load_yaml_model(path, Recipe)
     base = storage.absolute_folder(path)
-    sources = tuple(
-        s.model_copy(update={"path": tuple(storage.resolve(base, p) for p in s.path)}) for s in recipe.sources
-    )
-    tokenizer = recipe.tokenizer
-    if tokenizer.path is not None:
-        tokenizer = tokenizer.model_copy(update={"path": storage.resolve(base, tokenizer.path)})
-    language = recipe.language
-    if language.model is not None:
-        language = language.model_copy(update={"model": storage.resolve(base, language.model)})
 
     def move(path: str) -> str:
         return storage.resolve(base, path)
 
-    perplexity = None if recipe.perplexity is None else recipe.perplexity.moved(move)
-    side_files = {
+    tokenizer, language = recipe.tokenizer, recipe.language
+    if tokenizer.path is not None:
+        tokenizer = tokenizer.model_copy(update={"path": move(tokenizer.path)})
+    if language.model is not None:
+        language = language.model_copy(update={"model": move(language.model)})
+    items = tuple(i.model_copy(update={"path": tuple(map(move, i.path))}) for i in recipe.decontaminate.items)
+    moved = {
+        "sources": tuple(s.model_copy(update={"path": tuple(map(move, s.path))}) for s in recipe.sources),
+        "tokenizer": tokenizer,
+        "language": language,
         "lists": recipe.lists.moved(move),
         "classifiers": {name: model.moved(move) for name, model in recipe.classifiers.items()},
-        "perplexity": perplexity,
+        "perplexity": recipe.perplexity and recipe.perplexity.moved(move),
+        "decontaminate": recipe.decontaminate.model_copy(update={"items": items}),
+        "dedup": recipe.dedup.model_copy(update={"against": tuple(map(move, recipe.dedup.against))}),
     }
-    items = tuple(
-        i.model_copy(update={"path": tuple(storage.resolve(base, p) for p in i.path)})
-        for i in recipe.decontaminate.items
-    )
-    decontaminate = recipe.decontaminate.model_copy(update={"items": items})
-    dedup = recipe.dedup.model_copy(update={"against": tuple(map(move, recipe.dedup.against))})
-    moved = {"tokenizer": tokenizer, "dedup": dedup, "language": language, "decontaminate": decontaminate, **side_files}
-    return recipe.model_copy(update={"sources": sources, **moved})
+    return recipe.model_copy(update=moved)
