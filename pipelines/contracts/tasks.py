@@ -184,6 +184,10 @@ class Lineage:
         own = [stage.name, stage.version, stage.literals(self._recipe), upstream]
         return ids.fingerprint(*own, self._marks[part] if part is not None else None)
 
+    def working(self) -> list[str]:
+        """Return the names of the stages that have work for the recipe, in their order."""
+        return [name for name, stage in self._stages.items() if not stage.idle(self._recipe)]
+
     def upstream_of(self, stage: Stage) -> list[str]:
         """Return the stages that a stage waits for; what an idle one would read stands for it."""
         names: list[str] = []

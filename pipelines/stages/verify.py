@@ -22,47 +22,10 @@ from pipelines.contracts.shards import read_shard, shard_path
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.ops.tokenize_text import load_decoder
 from pipelines.ops.tombstones import REASON, is_removed, removed_nodes
-from pipelines.stages import (
-    card,
-    components,
-    contamination,
-    decide,
-    index,
-    ingest,
-    item_counts,
-    item_hits,
-    items,
-    line_counts,
-    lines,
-    match,
-    measure,
-    resolve,
-    tokenize,
-    tokenizer,
-    verify_duplicates,
-    verify_lines,
-)
+from pipelines.stages import decide, lines, match, tokenize, verify_duplicates, verify_lines
 from pipelines.stages.payloads import split_by_partition, split_records, unpack
 from pipelines.stages.tokenizer import end_of_text_id
 
-_CHECKED_STAGES = (
-    ingest.STAGE,
-    line_counts.STAGE,
-    lines.STAGE,
-    index.STAGE,
-    items.STAGE,
-    item_hits.STAGE,
-    item_counts.STAGE,
-    contamination.STAGE,
-    measure.STAGE,
-    match.STAGE,
-    components.STAGE,
-    resolve.STAGE,
-    decide.STAGE,
-    tokenizer.STAGE,
-    tokenize.STAGE,
-    card.STAGE,
-)
 _TOKEN_CLAIM = pa.schema([("doc_id", pa.string()), ("content_hash", pa.string()), ("n_bytes", pa.int64())])
 
 
@@ -86,7 +49,7 @@ def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     shards = [{"kind": "shard", **task.payload} for task in tokenize.plan_reduce(context, plan, lineage)]
     leaders = [{"kind": "leaders"} for _ in range(layout["leaders"])]
     units = [{"kind": "lines"} for _ in range(layout["lines"])]
-    names = [stage.name for stage in _CHECKED_STAGES if not stage.idle(context.recipe)]
+    names = [name for name in lineage.working() if name != "verify"]
     removed = ["remove"] if manifest.read_tasks(context.workspace, "remove") else []
     files = [{"kind": "files", "stage": name} for name in (*names, *removed)]
     payloads = [*shards, *leaders, *units, *files]
