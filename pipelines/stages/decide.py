@@ -14,11 +14,10 @@ from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.schemas import field, table
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file
 from pipelines.ops.rules import evaluate_rules, recipe_rules
-from pipelines.ops.splits import heldout_fractions, is_heldout
+from pipelines.ops.splits import is_heldout
 from pipelines.ops.tombstones import REASON, is_removed
 from pipelines.stages import contamination, resolve
 from pipelines.stages.earlier import earlier_tasks
-from pipelines.stages.lines import documents_stage
 from pipelines.stages.payloads import split_by_partition, unpack
 
 DUPLICATE_REASONS = {"url": "url_duplicate", "exact": "exact_duplicate", "near": "near_duplicate"}
@@ -42,9 +41,7 @@ def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
 
 def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     """Make one reduce task per part, of this build and of every earlier one that it is linked to."""
-    ingested = manifest.read_stage(context.workspace, documents_stage(context.recipe)).counts
-    sizes = {s.name: ingested.get(f"source/{s.name}/text_bytes", 0) for s in context.recipe.sources}
-    shares = heldout_fractions(sizes, context.recipe.split)
+    shares = resolve.heldout_shares(context)
     mark = lineage.of("decide")
     own = [Task("decide", part.key, mark, {"partition": part.number, "shares": shares}) for part in plan.parts]
     return [*own, *earlier_members(context, lineage)]

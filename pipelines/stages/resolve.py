@@ -73,11 +73,7 @@ def literals(recipe: Recipe) -> object:
 def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     """Make one map task per part that has members, of this build and of every earlier one."""
     members = {output.path for output in manifest.read_stage(context.workspace, "components").outputs}
-    ingested = manifest.read_stage(context.workspace, documents_stage(context.recipe)).counts
-    payload = {
-        "partitions": match.partitions(context.recipe, plan),
-        "shares": heldout_fractions(_source_bytes(ingested, context.recipe), context.recipe.split),
-    }
+    payload = {"partitions": match.partitions(context.recipe, plan), "shares": heldout_shares(context)}
     mark = lineage.of("resolve")
     builds = len(context.recipe.dedup.against)
     tasks = [
@@ -88,8 +84,11 @@ def plan_map(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
     return [task for task in tasks if part_file("components", task.payload["node_part"]) in members]
 
 
-def _source_bytes(counts: dict[str, int], recipe: Recipe) -> dict[str, int]:
-    return {source.name: counts.get(f"source/{source.name}/text_bytes", 0) for source in recipe.sources}
+def heldout_shares(context: Context) -> dict[str, float]:
+    """Return which share of the documents of every source is held out."""
+    counts = manifest.read_stage(context.workspace, documents_stage(context.recipe)).counts
+    sizes = {source.name: counts.get(f"source/{source.name}/text_bytes", 0) for source in context.recipe.sources}
+    return heldout_fractions(sizes, context.recipe.split)
 
 
 def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
@@ -140,59 +139,57 @@ def _members(
     contaminated: np.ndarray,
 ) -> pa.RecordBatch:
     """Collect what the reduce needs to know about some members of components."""
-    near = recipe.dedup.near or Near()
     failed = evaluate_rules(signals, documents["source"], recipe_rules(recipe)).any(axis=1) | contaminated
     failed |= is_removed(documents["edits"])
-    instant = instants(documents["date"])
-    hashes, offsets = shingle_hashes(documents["text"].combine_chunks(), minhash_params(near))
-    shares = task.payload["shares"]
-    columns = [
-        pa.array(labels),
-        pa.array(np.full(len(labels), task.payload["build"], np.int32)),
-        pa.nulls(len(labels), pa.string()),
-        signals["part"],
-        documents["row"],
-        documents["doc_id"],
-        documents["content_hash"],
-        pa.array(match.url_hashes(documents, recipe), pa.string()),
-        pa.array(instant),
-        pa.array(~failed),
-        pa.array(survivor_ranks(documents, signals, instant, recipe.dedup)),
-        pa.array([shares[source] for source in documents["source"].to_pylist()], pa.float64()),
-        sketches["n_words"],
-        sketches["signature"],
-        pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
-    ]
-    rows = pa.table(columns, schema=member_schema(near.num_perm)).combine_chunks()
-    return rows.to_batches()[0]
+    shares, instant = task.payload["shares"], instants(documents["date"])
+    own = {
+        "earlier_split": pa.nulls(len(labels), pa.string()),
+        "url_hash": pa.array(match.url_hashes(documents, recipe), pa.string()),
+        "instant": pa.array(instant),
+        "eligible": pa.array(~failed),
+        "rank": pa.array(survivor_ranks(documents, signals, instant, recipe.dedup)),
+        "share": pa.array([shares[source] for source in documents["source"].to_pylist()], pa.float64()),
+    }
+    return _batch(recipe.dedup.near or Near(), task, documents, sketches, labels, own)
 
 
 def _earlier_members(
     recipe: Recipe, task: Task, documents: pa.Table, split: pa.ChunkedArray, sketches: pa.Table, labels: np.ndarray
 ) -> pa.RecordBatch:
     """Collect the same about some kept documents of an earlier build; no rule or policy is asked about them."""
-    near, count = recipe.dedup.near or Near(), len(labels)
-    hashes, offsets = shingle_hashes(documents["text"].combine_chunks(), minhash_params(near))
+    count = len(labels)
     theirs = recipe_of(task.payload["earlier"]).model_copy(update={"dedup": recipe.dedup})
-    columns = [
-        pa.array(labels),
-        pa.array(np.full(count, task.payload["build"], np.int32)),
-        split,
-        pa.array(np.full(count, task.payload["node_part"], np.int32)),
-        documents["row"],
-        documents["doc_id"],
-        documents["content_hash"],
-        pa.array(match.url_hashes(documents, theirs), pa.string()),
-        pa.array(instants(documents["date"])),
-        pa.array(np.ones(count, bool)),
-        pa.array(np.zeros(count, np.int64)),
-        pa.array(np.zeros(count)),
-        sketches["n_words"],
-        sketches["signature"],
-        pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
-    ]
-    rows = pa.table(columns, schema=member_schema(near.num_perm)).combine_chunks()
-    return rows.to_batches()[0]
+    own = {
+        "earlier_split": split,
+        "url_hash": pa.array(match.url_hashes(documents, theirs), pa.string()),
+        "instant": pa.array(instants(documents["date"])),
+        "eligible": pa.array(np.ones(count, bool)),
+        "rank": pa.array(np.zeros(count, np.int64)),
+        "share": pa.array(np.zeros(count)),
+    }
+    return _batch(recipe.dedup.near or Near(), task, documents, sketches, labels, own)
+
+
+def _batch(
+    near: Near,
+    task: Task,
+    documents: pa.Table,
+    sketches: pa.Table,
+    labels: np.ndarray,
+    own: dict[str, pa.Array | pa.ChunkedArray],
+) -> pa.RecordBatch:
+    """Lay out members: place, identity and sketches are the same for those of this build and of earlier ones."""
+    hashes, offsets = shingle_hashes(documents["text"].combine_chunks(), minhash_params(near))
+    columns = own | {
+        "component": pa.array(labels),
+        "build": pa.array(np.full(len(labels), task.payload["build"], np.int32)),
+        "part": pa.array(np.full(len(labels), task.payload["node_part"], np.int32)),
+        **{name: documents[name] for name in ("row", "doc_id", "content_hash")},
+        **{name: sketches[name] for name in ("n_words", "signature")},
+        "shingles": pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
+    }
+    schema = member_schema(near.num_perm)
+    return pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks().to_batches()[0]
 
 
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
