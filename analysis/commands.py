@@ -152,15 +152,14 @@ def train(workspace: Path, design_file: Path, workers: int, stack: int | None = 
     from analysis.training.trainer import run_job
 
     runs, numerics = prepare(workspace, design_file, workers)
-    if processes > 1:
-        outcomes = run_distributed(runs.work(replace(numerics, processes=processes)))
-        _raise_for(outcomes)
-        finish_study(runs)
-        return
-    work = runs.work(numerics)
     if stack is None:
         stack = GPU_STACK if numerics.device.startswith("cuda") and stackable(runs.proxy) else 1
-    outcomes = run_stacked(work, stack) if stack > 1 else run_all(work, run_job, workers)
+    if processes > 1:
+        outcomes = run_distributed(runs.work(replace(numerics, processes=processes)))
+    elif stack > 1:
+        outcomes = run_stacked(runs.work(numerics), stack)
+    else:
+        outcomes = run_all(runs.work(numerics), run_job, workers)
     _raise_for(outcomes)
     finish_study(runs)
 

@@ -28,7 +28,7 @@ from analysis.shards import check_corpus, token_byte_lengths
 from analysis.slices import Atoms
 from analysis.training.probe import Numerics
 from analysis.training.scheduler import WorkItem
-from analysis.training.trainer import RunJob, model_seed, train
+from analysis.training.trainer import RunJob, model_seed, run_job
 from pipelines.contracts.errors import InputError, message
 
 
@@ -157,11 +157,7 @@ def train_element(element: RunElement) -> None:
                     element.design_id, "Do all workers see the same workspace and run the same version?")
         )  # fmt: skip
     cell = next(cell for cell in runs.design.cells if cell.name == element.cell)
-    job = runs.job(cell, element.block, element.numerics)
-    train(
-        job.proxy, job.stream, job.seed, job.out, job.heldouts, job.choice_items, numerics=job.numerics,
-        labels=job.labels, checkpoint_s=job.checkpoint_s,
-    )  # fmt: skip
+    run_job(runs.job(cell, element.block, element.numerics), lambda: False)
 
 
 @functools.lru_cache(maxsize=2)

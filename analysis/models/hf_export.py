@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.models import Proxy
-from pipelines.contracts import ids, manifest, storage
+from analysis.shards import corpus_id
+from pipelines.contracts import manifest, storage
 from pipelines.contracts.errors import ConfigError, InputError, message
 
 MASK_TOKEN = "[MASK]"
@@ -97,8 +98,7 @@ def _require_same_corpus(run: Path, workspace: Path) -> None:
     if not design.exists():  # trained by `trainer.train` directly: the vocabulary is all that can be compared
         return
     trained_on = json.loads(design.read_text("utf-8"))["corpus"]
-    outputs = manifest.read_stage(str(workspace), "tokenize").outputs
-    found = ids.fingerprint([[output.path, output.hash] for output in outputs])
+    found = corpus_id(manifest.read_stage(str(workspace), "tokenize").outputs)
     if found != trained_on:
         raise InputError(
             message(str(workspace), "another corpus than the run was trained on", found, trained_on,
