@@ -14,7 +14,7 @@ import typer
 
 from analysis.quality.cli import classifier_app, perplexity_app
 from pipelines.contracts.errors import MixtraceError
-from pipelines.exports.cli import export_app
+from pipelines.exports import cli as exports
 
 app = typer.Typer(
     name="mixtrace",
@@ -30,7 +30,7 @@ model_app = typer.Typer(help="Language models in and out, in the layout of `tran
 app.add_typer(design_app, name="design")
 app.add_typer(model_app, name="model")
 app.add_typer(report_app, name="report")
-app.add_typer(export_app, name="export")
+app.command("export", epilog=exports.EPILOG)(exports.export)
 app.add_typer(classifier_app, name="classifier")
 app.add_typer(perplexity_app, name="perplexity")
 

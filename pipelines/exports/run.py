@@ -32,6 +32,7 @@ FORMATS: Final[dict[str, Write]] = {
     "raw": flat.write_raw,
     "hf": hf.write,
 }
+MAX_FILE_GB: Final = 16.0
 _VERSION: Final = 1
 
 
@@ -51,7 +52,7 @@ class ExportOptions:
     format: str
     out: str | None = None
     selection: Selection = field(default_factory=Selection)
-    max_file_gb: float = 16.0
+    max_file_gb: float = MAX_FILE_GB
 
 
 class _Beats:
