@@ -7,12 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from analysis.data import HeldOut
 from analysis.models import Proxy
 from analysis.training.trainer import RunJob
+from pipelines.contracts.recipe_tokenizer import Tokenizer as TokenizerRecipe
+from pipelines.ops.train_tokenizer import train_tokenizer
 
 VOCAB = 64
+
+
+def byte_bpe(texts: list[str], end: str = "<|endoftext|>", vocab_size: int = 300) -> Tokenizer:
+    """Train a byte-level tokenizer as curation does; `end` has id 0."""
+    return Tokenizer.from_str(train_tokenizer(iter([texts]), TokenizerRecipe(vocab_size=vocab_size, end_of_text=end)))
 
 
 def small_proxy(**changes: object) -> Proxy:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -27,19 +26,12 @@ from tests.data.sentences import Writer
 
 FOOTER = "Subscribe to our newsletter and follow us everywhere"
 PLANTED = "The quixotic zebra of Mrs Plantagenet-Oglethorpe juggles quinces"
+pytestmark = pytest.mark.usefixtures("quiet_signals")
 VICTIM = "https://v.example/zebra"
 
 
 def address(index: int) -> str:
     return f"https://s.example/{index}"
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from analysis.data import HeldOut
 from analysis.evaluation import choice
 from analysis.evaluation.choice import build_choice_items, score_items, vocabulary_bytes
 from pipelines.contracts.errors import InputError
-from tests.analysis.toy import held_out
+from tests.analysis.toy import byte_bpe, held_out
 
 LETTERS = [b""] + [bytes([c]) for c in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 "]
 
@@ -14,12 +13,7 @@ LETTERS = [b""] + [bytes([c]) for c in b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLM
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
     """A byte-level tokenizer on text whose characters have 1 to 4 bytes and are cut by tokens."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet)
-    tokenizer.train_from_iterator([_text(seed) for seed in range(20)], trainer)
+    tokenizer = byte_bpe([_text(seed) for seed in range(20)])
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     tokenizer.save(str(path))
     return tokenizer, path

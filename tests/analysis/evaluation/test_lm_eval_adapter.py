@@ -9,7 +9,7 @@ from lm_eval import simple_evaluate
 from lm_eval.api.model import TemplateLM
 from lm_eval.tasks import TaskManager
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import processors
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from analysis.evaluation.lm_eval_adapter import MixtraceLM, write_task
@@ -18,6 +18,7 @@ from analysis.evaluation.text_items import TextItem, TextScorer, score_text_item
 from analysis.evaluation.text_scorers import hf_scorer
 from analysis.models.hf_import import load_hf
 from pipelines.contracts.errors import ConfigError
+from tests.analysis.toy import byte_bpe
 
 WORDS = [
     "the",
@@ -61,13 +62,7 @@ def _items(n=20):
 def folder(tmp_path_factory):
     """A small random Llama; its tokenizer writes BOS, so that lm-eval's own model starts texts as ours do."""
     folder = tmp_path_factory.mktemp("llama")
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB, initial_alphabet=alphabet, special_tokens=["<s>"], show_progress=False
-    )
-    made.train_from_iterator([" ".join(WORDS)] * 5, trainer)
+    made = byte_bpe([" ".join(WORDS)] * 5, "<s>", VOCAB)
     made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 0)])
     PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="<s>").save_pretrained(folder)
     torch.manual_seed(1)

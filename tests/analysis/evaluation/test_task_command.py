@@ -4,7 +4,6 @@ from importlib import metadata
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from analysis import records
 from analysis.evaluation.minimal_pairs import pair_items
@@ -15,7 +14,7 @@ from analysis.evaluation.text_scorers import open_scorer
 from analysis.models.hf_export import export_run
 from analysis.models.neural import build, export, initialise
 from pipelines.contracts.errors import ConfigError
-from tests.analysis.toy import small_proxy
+from tests.analysis.toy import byte_bpe, small_proxy
 
 VOCAB = 300
 
@@ -24,13 +23,8 @@ VOCAB = 300
 def run(tmp_path_factory):
     """A workspace with a tokenizer, and a run in it (untrained)."""
     workspace = tmp_path_factory.mktemp("workspace")
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB, initial_alphabet=alphabet, special_tokens=["<|endoftext|>"], show_progress=False
-    )
-    made.train_from_iterator([pair.choices[0] for lang in ("en", "zh") for pair in pair_items(lang, 2)], trainer)
+    texts = [pair.choices[0] for lang in ("en", "zh") for pair in pair_items(lang, 2)]
+    made = byte_bpe(texts, vocab_size=VOCAB)
     (workspace / "tokenizer").mkdir()
     made.save(str(workspace / "tokenizer" / "tokenizer.json"))
     folder = workspace / "analysis" / "study" / "runs" / "full-0"

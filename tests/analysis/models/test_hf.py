@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import normalizers
 from transformers import (
     BertConfig,
     BertLMHeadModel,
@@ -19,6 +19,7 @@ from transformers import (
 from analysis.evaluation.perplexity import cut_windows
 from analysis.models.hf_import import NOTHING, load_hf
 from pipelines.contracts.errors import ConfigError, InputError
+from tests.analysis.toy import byte_bpe
 
 TEXTS = ["The cat sat on the mat, and the cat saw a bat.", "Über 中文 and <|end|> too", "x"] * 3
 VOCAB = 300
@@ -26,14 +27,7 @@ VOCAB = 300
 
 def _tokenizer(**names):
     """A byte-level BPE as GPT-2 has it."""
-    made = Tokenizer(models.BPE())
-    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB, initial_alphabet=alphabet, special_tokens=["<|end|>"], show_progress=False
-    )
-    made.train_from_iterator(TEXTS, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=made, **names)
+    return PreTrainedTokenizerFast(tokenizer_object=byte_bpe(TEXTS, "<|end|>", VOCAB), **names)
 
 
 def _gpt2(folder, vocab=VOCAB, **names):

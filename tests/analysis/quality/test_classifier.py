@@ -28,20 +28,13 @@ def run(*arguments: str) -> dict:
     return json.loads((Path(result.output.splitlines()[-1]) / "card.json").read_bytes())
 
 
+CLASSES = ("--positive", "lang = 'de'", "--negative", "lang IN ('en', 'fr')", "--min-heldout", "5")
+
+
 @pytest.fixture(scope="module")
 def trained(workspace: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict]:
     out = tmp_path_factory.mktemp("classifier")
-    return out, run(
-        workspace,
-        "--positive",
-        "lang = 'de'",
-        "--negative",
-        "lang IN ('en', 'fr')",
-        "--min-heldout",
-        "5",
-        "--out",
-        str(out),
-    )
+    return out, run(workspace, *CLASSES, "--out", str(out))
 
 
 def chosen(texts: dict[str, str], groups: dict[str, str] | None = None) -> Chosen:
@@ -52,17 +45,7 @@ def chosen(texts: dict[str, str], groups: dict[str, str] | None = None) -> Chose
 
 def test_the_same_inputs_give_the_same_bytes(trained: tuple[Path, dict], workspace: str, tmp_path: Path) -> None:
     first, _ = trained
-    run(
-        workspace,
-        "--positive",
-        "lang = 'de'",
-        "--negative",
-        "lang IN ('en', 'fr')",
-        "--min-heldout",
-        "5",
-        "--out",
-        str(tmp_path),
-    )
+    run(workspace, *CLASSES, "--out", str(tmp_path))
     names = ["card.json", "card.md", "heldout.parquet", "model.bin"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     for name in names:

@@ -64,15 +64,6 @@ def copied(finished: tuple[Path, Path], tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "corpus/recipe.yaml", tmp_path / "ws"
 
 
-@pytest.fixture
-def quiet_signals():
-    """Put back the signal handlers that `curate` sets."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 def counts(workspace: Path, stage: str) -> dict[str, int]:
     return manifest.read_stage(str(workspace), stage).counts
 

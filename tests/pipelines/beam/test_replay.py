@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,8 @@ from pipelines.stages import STAGES
 from tests.data.awkward import make_corpus, write_recipe
 from tests.data.formats import json_line
 
+pytestmark = pytest.mark.usefixtures("quiet_signals")
 DAMAGED = "lines/part-1.jsonl.gz"
-
-
-@pytest.fixture(autouse=True)
-def _signals() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 def curate(folder: Path, workspace: Path) -> None:
