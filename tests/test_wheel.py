@@ -20,6 +20,8 @@ def test_the_wheel_is_complete(tmp_path: Path) -> None:
     for pattern in (
         "pipelines/**/*.py",
         "analysis/**/*.py",
+        "analysis/**/*.json",
+        "analysis/**/*.yaml",
         "reports/**/*.py",
         "reports/**/*.sql",
         "reports/*.css",

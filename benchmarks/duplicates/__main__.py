@@ -29,7 +29,7 @@ from benchmarks.duplicates.curves import (
 from benchmarks.duplicates.planted import SYLLABLES, planted_pairs
 from benchmarks.duplicates.templates import STAGES
 from benchmarks.duplicates.workspace import StageCost, curate_until
-from pipelines.contracts.recipe import Near
+from pipelines.contracts.dedup import Near
 from recipes.demo.sources import GUIDE_LANGUAGES
 
 PAGE = Path("docs/reference/duplicate-quality.md")

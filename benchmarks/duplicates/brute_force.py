@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from pipelines.contracts.recipe import Near
+from pipelines.contracts.dedup import Near
 
 _ROWS_PER_BLOCK = 512
 _UNSPACED = re.compile(

@@ -18,7 +18,8 @@ from scipy.sparse.csgraph import connected_components
 from benchmarks.duplicates.brute_force import Pairs, jaccard, shingle_set, similar_pairs
 from benchmarks.duplicates.curves import BINS, bin_of
 from pipelines.beam.driver import load_workspace
-from pipelines.contracts.recipe import Near, Recipe
+from pipelines.contracts.dedup import Near
+from pipelines.contracts.recipe import Recipe
 from pipelines.kernels.lsh import band_keys
 from pipelines.ops.normal_urls import normalise_url
 from pipelines.stages.decide import DUPLICATE_REASONS

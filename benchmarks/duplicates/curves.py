@@ -16,7 +16,7 @@ import pyarrow as pa
 from scipy import stats
 
 from benchmarks.duplicates.brute_force import Pairs
-from pipelines.contracts.recipe import Near
+from pipelines.contracts.dedup import Near
 from pipelines.kernels.lsh import band_keys, collision_probability
 from pipelines.stages.measure import measure_signatures
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks.duplicates.brute_force import units
-from pipelines.contracts.recipe import Near
+from pipelines.contracts.dedup import Near
 
 _HANGUL, _HAN = 0xAC00, 0x4E00
 SYLLABLES: dict[str, list[str]] = {

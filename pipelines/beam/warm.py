@@ -19,8 +19,9 @@ import numba
 from pipelines.beam.driver import open_workspace, run_stages
 from pipelines.beam.local import LocalExecutor
 from pipelines.contracts import ids
+from pipelines.contracts.dedup import Dedup
 from pipelines.contracts.errors import StageError, message
-from pipelines.contracts.recipe import Decontaminate, Dedup, EvalItems, Limits, Recipe, Source, Split, Tokenizer
+from pipelines.contracts.recipe import Decontaminate, EvalItems, Limits, Recipe, Source, Split, Tokenizer
 from pipelines.contracts.recipe_sources import Fields
 from pipelines.contracts.schemas import SIGNAL_GROUPS
 from pipelines.kernels.compile import BOUNDSCHECK

@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from pipelines.contracts import ids, storage
-from pipelines.contracts.dedup import Dedup as Dedup
-from pipelines.contracts.dedup import Near as Near
+from pipelines.contracts.dedup import Dedup
 from pipelines.contracts.errors import did_you_mean
 from pipelines.contracts.recipe_sources import Name, Source
 from pipelines.contracts.recipe_tokenizer import Tokenizer

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.contracts.recipe import Dedup
+from pipelines.contracts.dedup import Dedup
 
 NO_DATE: Final = -(2**62)
 """The instant of a document without a date that can be read: older than any other."""

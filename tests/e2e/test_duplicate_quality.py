@@ -17,7 +17,7 @@ from benchmarks.duplicates.curves import curve_over_seeds
 from benchmarks.duplicates.planted import SYLLABLES, PlantedPair, planted_pairs
 from benchmarks.duplicates.templates import template_pages
 from benchmarks.duplicates.workspace import curate_until
-from pipelines.contracts.recipe import Near
+from pipelines.contracts.dedup import Near
 
 GUIDE_LANGUAGES = ("en", "ru", "zh_CN")
 TEMPLATE_PAGES = 2000

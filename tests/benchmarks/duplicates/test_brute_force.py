@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.duplicates.brute_force import Pairs, jaccard, shingle_set, similar_pairs, units
 from benchmarks.duplicates.curves import BINS, bin_of, curve_of_independent_pairs, curve_over_seeds
-from pipelines.contracts.recipe import Near
+from pipelines.contracts.dedup import Near
 from pipelines.kernels.lsh import collision_probability
 from pipelines.kernels.minhash import shingle_hashes
 from pipelines.stages.measure import minhash_params

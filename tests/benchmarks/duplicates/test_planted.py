@@ -8,7 +8,7 @@ import pytest
 from benchmarks.duplicates.brute_force import Pairs, jaccard, shingle_set
 from benchmarks.duplicates.curves import bin_of, curve_of_independent_pairs, share_a_band
 from benchmarks.duplicates.planted import SYLLABLES, PlantedPair, planted_pairs
-from pipelines.contracts.recipe import Near
+from pipelines.contracts.dedup import Near
 
 NEAR = Near()
 PAIRS = 60
