@@ -12,7 +12,7 @@ import torch
 
 from analysis.models import LogProb, Proxy
 from analysis.models.neural import TorchLogProb, initialise
-from analysis.training import checkpoint
+from analysis.training import checkpoint, snapshots
 from analysis.training.optimizer import build_optimizer, learning_rate, plan_averaging, update_average
 from analysis.training.output import RunOutput
 from analysis.training.probe import Engine, Numerics
@@ -115,6 +115,11 @@ class TrainingState:
         assert self.finite
         model = self.engine.model
         checkpoint.save(self.path, self.identity, self.step, model, self.average, self.optimizer, self.losses)
+
+    def keep_snapshot(self, count: int) -> None:
+        """Write the snapshot of this step, one of `count` of the run."""
+        model = self.engine.model
+        snapshots.save(self.output.folder, self.proxy, self.n_steps, count, self.step, model, self.optimizer)
 
     def averaged(self) -> _OtherWeights:
         """Return a context in which the model holds the averaged weights."""

@@ -22,7 +22,7 @@ import torch
 from analysis.evaluation import choice, perplexity
 from analysis.models import LogProb, Proxy
 from analysis.models.neural import export
-from analysis.training import checkpoint
+from analysis.training import checkpoint, snapshots
 from analysis.training.optimizer import (
     EVALUATION_FRACS,
 )
@@ -46,6 +46,7 @@ class Evaluation:
     heldouts: Sequence[HeldOut] = ()
     items: Sequence[choice.ChoiceItem] = ()
     checkpoint_s: float = 30.0
+    snapshots: int = 0
     should_stop: Callable[[], bool] = lambda: False
 
 
@@ -65,6 +66,7 @@ def train(
     numerics: Numerics | None = None,
     labels: Mapping[str, Any] | None = None,
     checkpoint_s: float = 30.0,
+    n_snapshots: int = 0,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Train and evaluate a proxy; return its run record. A finished run is read, not repeated.
@@ -79,6 +81,7 @@ def train(
         numerics: device, number type, compilation (`choose_numerics`); by default eager fp32 on the CPU.
         labels: columns that the caller adds to the record (design, cell, block ...).
         checkpoint_s: seconds between checkpoints.
+        n_snapshots: states of the weights to keep along the way (`snapshots`); an n-gram has none.
         should_stop: asked after every read of batches; when true, a checkpoint is written.
 
     Raises:
@@ -89,7 +92,7 @@ def train(
     done = out / "run.json"
     if done.exists():
         return json.loads(done.read_text())
-    evaluation = Evaluation(heldouts, choice_items, checkpoint_s, should_stop)
+    evaluation = Evaluation(heldouts, choice_items, checkpoint_s, n_snapshots, should_stop)
     run = train_ngram if proxy.model == "ngram" else train_neural
     numerics = numerics or Numerics()
     try:
@@ -118,6 +121,7 @@ class RunJob:
     numerics: Numerics | None = None
     labels: Mapping[str, Any] | None = None
     checkpoint_s: float = 30.0
+    n_snapshots: int = 0
 
 
 def run_job(job: RunJob, should_stop: Callable[[], bool]) -> dict[str, Any]:
@@ -132,6 +136,7 @@ def run_job(job: RunJob, should_stop: Callable[[], bool]) -> dict[str, Any]:
         numerics=job.numerics,
         labels=job.labels,
         checkpoint_s=job.checkpoint_s,
+        n_snapshots=job.n_snapshots,
         should_stop=should_stop,
     )
 
@@ -147,9 +152,14 @@ def train_neural(
     """Train a torch model (see `train`)."""
     state = TrainingState(proxy, stream, seed, output, numerics)
     due = evaluations_due(state.n_steps)
+    kept = (
+        {at for _, at, _ in snapshots.segments(state.n_steps, evaluation.snapshots)} if evaluation.snapshots else set()
+    )
     saved = time.monotonic()
     while state.step < state.n_steps and state.finite:
-        state.advance(until=min(stop for stop in due if stop > state.step))
+        state.advance(until=min(stop for stop in {*due, *kept} if stop > state.step))
+        if state.step in kept and state.finite:
+            state.keep_snapshot(evaluation.snapshots)
         if state.step in due and state.step < state.n_steps and state.finite:
             output.write_part(f"curve-{due[state.step]}", curve_scores(state, evaluation))
         stopping = evaluation.should_stop() and state.step < state.n_steps and state.finite

@@ -1,0 +1,68 @@
+"""Attributors on the convex oracle: signs, units, tokens; and the streamed gradient against one pass."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from analysis.influence.convex import HashedSoftmax
+from analysis.influence.gradients import GradientAttributor, Point, flatten, mean_gradient
+from analysis.models.neural import build, initialise
+from pipelines.contracts.errors import ConfigError
+from tests.analysis.influence.conftest import CONTEXT, VOCAB, Oracle
+from tests.analysis.toy import small_proxy
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def exact(oracle: Oracle, twin: HashedSoftmax) -> GradientAttributor:
+    """Return the attributor whose matrix is the inverse of the exact Hessian."""
+    everything = np.ones(len(oracle.problem.data.targets))
+
+    def solve(gradient: torch.Tensor) -> torch.Tensor:
+        right = gradient.detach().numpy().reshape(oracle.fit.theta.shape)
+        moved = oracle.problem.solve(oracle.fit.theta, everything, right, tolerance=1e-10)
+        return torch.from_numpy(moved.ravel())
+
+    weights = {"theta": torch.from_numpy(oracle.fit.theta.copy())}
+    tokens = sum(unit.tokens for unit in oracle.units)
+    return GradientAttributor("exact", twin, [Point(weights, solve, 1.0)], tokens)
+
+
+def test_with_the_exact_hessian_scores_are_the_influence_function(oracle: Oracle) -> None:
+    twin = HashedSoftmax(VOCAB, CONTEXT, np.zeros_like(oracle.fit.theta))
+    tau = exact(oracle, twin).score(oracle.units, oracle.queries)
+    expected = oracle.problem.influence(oracle.fit.theta, oracle.masks, [oracle.data(q) for q in oracle.queries])
+    np.testing.assert_allclose(tau, expected, rtol=1e-6, atol=1e-10)
+
+
+def test_scores_of_rows_add_up_to_their_unit(oracle: Oracle) -> None:
+    twin = HashedSoftmax(VOCAB, CONTEXT, np.zeros_like(oracle.fit.theta))
+    attributor = exact(oracle, twin)
+    whole = attributor.score(oracle.units[:1], oracle.queries)
+    parts = attributor.score_rows(oracle.units[0].rows, oracle.queries)
+    np.testing.assert_allclose(parts.sum(0), whole[0], rtol=1e-9)
+
+
+def test_a_streamed_gradient_is_that_of_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(small_proxy())
+    initialise(model, 1)
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 64, (11, 17))
+    mask = rng.random((11, 16)) < 0.7
+    nats = model.nats(torch.from_numpy(rows))
+    mean = nats[torch.from_numpy(mask)].mean()
+    expected = flatten(torch.autograd.grad(mean, list(model.parameters())))
+    monkeypatch.setattr("analysis.influence.gradients.BATCH_ROWS", 3)
+    torch.testing.assert_close(mean_gradient(model, rows, mask), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_what_has_no_gradient_is_refused() -> None:
+    with pytest.raises(ValueError, match="no token counts"):
+        mean_gradient(build(small_proxy()), np.zeros((1, 17), np.int64), np.zeros((1, 16), bool))
+    with pytest.raises(ConfigError, match="pseudo"):
+        GradientAttributor("tracin", build(small_proxy(model="bert")), [], 1)
