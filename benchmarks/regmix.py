@@ -17,13 +17,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import rankdata
 
 from analysis.laws.boosted_trees import LightGBMLaw
 from analysis.laws.capped_simplex import upper_limits
 from analysis.laws.catalogue import LAWS, SMOOTH
 from analysis.laws.choice import ChosenLaw, choose, mean_spearman
 from analysis.laws.intervals import fit_with_intervals
+from analysis.laws.learning_curve import resampled_spearman
 from analysis.laws.summary import Tables, format_laws, format_mixtures, summarise
 from analysis.laws.swarm import Swarm, swarm_of
 from benchmarks.chain import keep_section, machine
@@ -68,16 +68,6 @@ def one_draw(train: Swarm, test: Swarm, n: int, draw: int) -> tuple[dict[str, np
         about["spearman"][name] = 100 * mean_spearman(predictions[name], test.values)
     about["cv_spearman"] = {name: 100 * choice.best_of(name).spearman for name in LAWS}
     return predictions, about
-
-
-def resampled_spearman(predicted: np.ndarray, measured: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return 100 x the mean Spearman for each resample of test runs: predicted, measured [runs, targets], rows [resamples, runs]."""
-    total = np.zeros(len(rows))
-    for target in range(measured.shape[1]):
-        a, b = (rankdata(x[rows, target], axis=1) - (rows.shape[1] + 1) / 2 for x in (predicted, measured))
-        norm = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-        total += np.where(norm > 0, (a * b).sum(1) / np.where(norm > 0, norm, 1), 0.0)
-    return 100 * total / measured.shape[1]
 
 
 def remembered(file: Path, measure: Callable[[], dict]) -> dict:

@@ -12,9 +12,9 @@ _SIMULATED = 100_000
 _TOP = 100
 
 
-def uniform(upper: np.ndarray) -> np.ndarray:
+def uniform(upper: np.ndarray, lower: np.ndarray | None = None) -> np.ndarray:
     """Return equal weights [slices], as far as the limits let them."""
-    return project(np.full(len(upper), 1 / len(upper)), np.maximum(upper, 1e-300))
+    return project(np.full(len(upper), 1 / len(upper)), np.maximum(upper, 1e-300), lower)
 
 
 def regmix(
@@ -24,6 +24,7 @@ def regmix(
     upper: np.ndarray,
     simulated: int = _SIMULATED,
     top: int = _TOP,
+    lower: np.ndarray | None = None,
 ) -> np.ndarray:
     """RegMix (Liu et al. 2024, arXiv 2407.01492): the mean of the 100 best of 100,000 simulated mixtures.
 
@@ -37,12 +38,13 @@ def regmix(
         upper: [slices] most weight of each slice.
         simulated: number of mixtures.
         top: number of mixtures averaged.
+        lower: [slices] least weight of each slice; 0 if not given.
 
     Raises:
         ConfigError: if fewer than `top` simulated mixtures meet the limits.
     """
     drawn = np.random.default_rng(42).dirichlet(np.maximum(natural, 1e-6), simulated)
-    drawn = drawn[(drawn <= upper + 1e-12).all(1)]
+    drawn = drawn[((drawn <= upper + 1e-12) & (drawn >= (0 if lower is None else lower) - 1e-12)).all(1)]
     if len(drawn) < top:
         raise ConfigError(
             message("RegMix", "too few mixtures under the limits", f"{len(drawn)} of {simulated}", f"at least {top}")
@@ -51,7 +53,9 @@ def regmix(
     return drawn[np.argsort(predicted, kind="stable")[:top]].mean(0)
 
 
-def mixmin(log_probability_nats: np.ndarray, tokens: np.ndarray, upper: np.ndarray) -> Minimum:
+def mixmin(
+    log_probability_nats: np.ndarray, tokens: np.ndarray, upper: np.ndarray, lower: np.ndarray | None = None
+) -> Minimum:
     """MixMin (Thudi et al. 2025, arXiv 2502.10510): the best mixture of models, one trained on each slice.
 
     Minimises - mean over items of log(sum_k w_k p_k(item)) / tokens(item), which is convex in w; no swarm is used.
@@ -60,6 +64,7 @@ def mixmin(log_probability_nats: np.ndarray, tokens: np.ndarray, upper: np.ndarr
         log_probability_nats: [items, slices] log-probability of held-out items under the model of each slice.
         tokens: [items] length of each item.
         upper: [slices] most weight of each slice.
+        lower: [slices] least weight of each slice; 0 if not given.
     """
     top = log_probability_nats.max(1, keepdims=True)
     share = np.exp(log_probability_nats - top)
@@ -69,4 +74,4 @@ def mixmin(log_probability_nats: np.ndarray, tokens: np.ndarray, upper: np.ndarr
         value = -float(((np.log(mixed) + top[:, 0]) / tokens).mean())
         return value, -(share / (mixed * tokens)[:, None]).mean(0)
 
-    return minimise_convex(objective, uniform(upper), upper)
+    return minimise_convex(objective, uniform(upper, lower), upper, lower=lower)

@@ -72,13 +72,36 @@ def upper_limits(
     return upper
 
 
-def project(weights: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Return the mixture under the limits that is nearest in relative entropy: min(upper, scale * weights).
+def lower_limits(slices: Sequence[str], floors: Mapping[str, float], upper: np.ndarray) -> np.ndarray:
+    """Return the least weight of each slice; 0 if not named.
+
+    Raises:
+        ConfigError: on unknown names, floors above the greatest weight, and floors that sum to more than 1.
+    """
+    unknown = sorted(set(floors) - set(slices))
+    if unknown:
+        raise ConfigError(message("limits", "unknown slice", unknown, f"one of {sorted(slices)}"))
+    lower = np.array([floors.get(name, 0.0) for name in slices], float)
+    wrong = {s: floors[s] for s, lo, hi in zip(slices, lower, upper, strict=True) if not 0 <= lo <= hi + 1e-12}
+    if wrong:
+        raise ConfigError(message("limits", "not a least weight", wrong, "from 0 to the greatest weight of the slice"))
+    if lower.sum() > 1 + 1e-9:
+        raise ConfigError(
+            message("limits", "cannot be met", f"least weights that sum to {lower.sum():.4f}", "a sum of at most 1")
+        )
+    return np.minimum(lower, upper)
+
+
+def project(weights: np.ndarray, upper: np.ndarray, lower: np.ndarray | None = None) -> np.ndarray:
+    """Return the mixture within the limits that is nearest in relative entropy: scale * weights, cut to the limits.
 
     Args:
         weights: [slices] positive.
         upper: [slices] limits whose sum is at least 1.
+        lower: [slices] limits whose sum is at most 1; 0 if not given.
     """
+    if lower is not None and lower.any():
+        return _between(weights, lower, upper)
     ratio = upper / weights
     order = np.argsort(ratio, kind="stable")
     full = np.concatenate([[0.0], np.cumsum(upper[order])])[:-1]
@@ -89,17 +112,36 @@ def project(weights: np.ndarray, upper: np.ndarray) -> np.ndarray:
     return projected / projected.sum()
 
 
-def best_corner(gradient: np.ndarray, upper: np.ndarray) -> np.ndarray:
-    """Return the mixture under the limits that minimises a linear function: fill the lowest gradients first."""
-    corner, left = np.zeros_like(upper), 1.0
+def _between(weights: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
+    """Find the scale whose cut weights sum to 1: the sum is linear between the scales at which a limit is met."""
+    scales = np.sort(np.concatenate([lower / weights, upper / weights]))
+    sums = np.clip(scales[:, None] * weights, lower, upper).sum(1)
+    after = int(np.searchsorted(sums, 1.0))
+    if after == 0 or after == len(scales):
+        return np.clip(scales[min(after, len(scales) - 1)] * weights, lower, upper)
+    share = (1 - sums[after - 1]) / (sums[after] - sums[after - 1])
+    scale = scales[after - 1] + share * (scales[after] - scales[after - 1])
+    return np.clip(scale * weights, lower, upper)
+
+
+def best_corner(gradient: np.ndarray, upper: np.ndarray, lower: np.ndarray | None = None) -> np.ndarray:
+    """Return the mixture within the limits that minimises a linear function: fill the lowest gradients first."""
+    corner = np.zeros_like(upper) if lower is None else lower.astype(float)
+    left = 1.0 - corner.sum()
     for slice_ in np.argsort(gradient, kind="stable"):
-        corner[slice_] = min(upper[slice_], left)
-        left -= corner[slice_]
+        more = min(upper[slice_] - corner[slice_], left)
+        corner[slice_] += more
+        left -= more
     return corner
 
 
 def minimise_convex(
-    objective: Objective, start: np.ndarray, upper: np.ndarray, tolerance: float = 1e-5, steps: int = 2000
+    objective: Objective,
+    start: np.ndarray,
+    upper: np.ndarray,
+    tolerance: float = 1e-5,
+    steps: int = 2000,
+    lower: np.ndarray | None = None,
 ) -> Minimum:
     """Minimise under limits.
 
@@ -109,18 +151,19 @@ def minimise_convex(
         upper: [slices] most weight of each slice.
         tolerance: gap at which the search ends.
         steps: most steps; the gap says how far it came.
+        lower: [slices] least weight of each slice; 0 if not given.
     """
     inside = np.maximum(upper, 1e-300)
-    weights = project(np.maximum(start, _FLOOR), inside)
+    weights = project(np.maximum(start, _FLOOR), inside, lower)
     value, gradient = objective(weights)
     size = 1.0
     gap = np.inf
     for _ in range(steps):
-        gap = float(gradient @ (weights - best_corner(gradient, upper)))
+        gap = float(gradient @ (weights - best_corner(gradient, upper, lower)))
         if gap <= tolerance or size < 1e-12:
             break
         move = np.clip(size * (gradient - gradient @ weights), -30, 30)
-        tried = project(np.maximum(weights * np.exp(-move), _FLOOR * inside), inside)
+        tried = project(np.maximum(weights * np.exp(-move), _FLOOR * inside), inside, lower)
         new_value, new_gradient = objective(tried)
         distance = float((tried * np.log(tried / weights)).sum())
         if new_value <= value + gradient @ (tried - weights) + distance / size + 1e-15:

@@ -15,7 +15,13 @@ from pipelines.contracts.errors import ConfigError, message
 REPLICATES = 100
 
 
-def best_mixture(curve: SmoothCurve, importance: np.ndarray, start: np.ndarray, upper: np.ndarray) -> Minimum:
+def best_mixture(
+    curve: SmoothCurve,
+    importance: np.ndarray,
+    start: np.ndarray,
+    upper: np.ndarray,
+    lower: np.ndarray | None = None,
+) -> Minimum:
     """Minimise the utility loss sum_t importance_t * L_t(w) under limits; all smooth laws are convex, so it is global.
 
     Args:
@@ -23,12 +29,13 @@ def best_mixture(curve: SmoothCurve, importance: np.ndarray, start: np.ndarray, 
         importance: [targets] weight of each target in the utility.
         start: [slices] where to start.
         upper: [slices] most weight of each slice.
+        lower: [slices] least weight of each slice; 0 if not given.
     """
 
     def objective(weights: np.ndarray) -> tuple[float, np.ndarray]:
         return float(curve.mean(weights[None])[0] @ importance), importance @ curve.gradient(weights)
 
-    return minimise_convex(objective, start, upper)
+    return minimise_convex(objective, start, upper, lower=lower)
 
 
 @dataclass(frozen=True)
@@ -105,6 +112,7 @@ def credible_set(
     natural: np.ndarray,
     upper: np.ndarray,
     replicates: int = REPLICATES,
+    lower: np.ndarray | None = None,
 ) -> CredibleSet:
     """Find the optimum, and again for bootstrap samples of the runs.
 
@@ -116,6 +124,7 @@ def credible_set(
         natural: [slices] natural weights; the search starts there.
         upper: [slices] most weight of each slice.
         replicates: number of bootstrap samples.
+        lower: [slices] least weight of each slice; 0 if not given.
 
     Raises:
         ConfigError: if the law has no gradient or the utility is not usable.
@@ -124,14 +133,15 @@ def credible_set(
     curve = law.fit(weights, values)
     if not hasattr(curve, "gradient"):
         raise ConfigError(message("optimum", "law without a gradient", law, "a smooth law"))
-    best = best_mixture(curve, importance, natural, upper)  # type: ignore[arg-type]
+    best = best_mixture(curve, importance, natural, upper, lower)  # type: ignore[arg-type]
     rng = np.random.default_rng(0)
     optima, curves = [], []
     used = importance > 0
     for _ in range(replicates):
         counts = np.bincount(rng.integers(0, len(weights), len(weights)), minlength=len(weights)).astype(float)
         curves.append(law.fit(weights, values[:, used], counts))
-        optima.append(best_mixture(curves[-1], importance[used], best.weights, upper).weights)  # type: ignore[arg-type]
+        again = best_mixture(curves[-1], importance[used], best.weights, upper, lower)  # type: ignore[arg-type]
+        optima.append(again.weights)
     return CredibleSet(best, np.array(optima), tuple(curves))
 
 
@@ -143,6 +153,7 @@ def compare(
     upper: np.ndarray,
     others: Mapping[str, np.ndarray | str],
     confirmations: Mapping[str, Confirmation] | None = None,
+    lower: np.ndarray | None = None,
 ) -> list[Row]:
     """Tabulate natural, the optimum and other mixtures, all judged by the same law and bootstrap samples.
 
@@ -157,6 +168,7 @@ def compare(
         upper: [slices].
         others: by name, a mixture [slices] or the reason why there is none.
         confirmations: by name, from `confirm`.
+        lower: [slices]; 0 if not given.
     """
     importance = check_utility(importance, len(importance))
     used = importance > 0
@@ -170,7 +182,7 @@ def compare(
         before, after = curve.mean(pair) @ importance
         gains = np.array([np.subtract(*(one.mean(pair) @ importance[used])) for one in found.curves])
         lo, hi = np.quantile(gains, [0.025, 0.975])
-        over = float(np.maximum(mixture - upper, 0).max())
+        over = float(np.maximum(mixture - upper, 0 if lower is None else lower - mixture).max())
         over = 0.0 if over < 1e-9 else over
         beats = float((gains > 0).mean())
         rows.append(Row(name, mixture, float(before - after), float(lo), float(hi), beats, over, "", confirmation))

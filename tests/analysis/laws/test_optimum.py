@@ -10,7 +10,7 @@ from scipy import optimize, stats
 
 from analysis.laws.baselines import mixmin, regmix, uniform
 from analysis.laws.boosted_trees import LightGBMLaw
-from analysis.laws.capped_simplex import best_corner, minimise_convex, project, upper_limits
+from analysis.laws.capped_simplex import best_corner, lower_limits, minimise_convex, project, upper_limits
 from analysis.laws.confirmation import confirm
 from analysis.laws.linear import LinearLaw
 from analysis.laws.optimum import best_mixture, compare, credible_set
@@ -66,6 +66,36 @@ def test_the_gap_bounds_the_distance_from_the_minimum(upper: list[float], seed: 
     assert found.value <= exact.fun + found.gap + 1e-9
 
 
+@settings(max_examples=40, deadline=None)
+@given(caps, st.integers(0, 1000))
+def test_floors_are_met_as_caps_are(upper: list[float], seed: int) -> None:
+    limits, rng = np.array(upper), np.random.default_rng(seed)
+    lower = limits * rng.uniform(0, 1 / limits.sum(), len(limits))  # sums to less than 1
+    weights = rng.dirichlet(np.full(len(limits), 0.5)) + 1e-6
+    found = project(weights, limits, lower)
+    low, high = 0.0, 1e9
+    for _ in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if np.clip(middle * weights, lower, limits).sum() < 1 else (low, middle)
+    np.testing.assert_allclose(found, np.clip(high * weights, lower, limits), atol=1e-7)
+    gradient = rng.standard_normal(len(limits))
+    solved = optimize.linprog(
+        gradient, A_eq=np.ones((1, len(upper))), b_eq=[1], bounds=list(zip(lower, limits, strict=True))
+    )
+    assert gradient @ best_corner(gradient, limits, lower) == pytest.approx(solved.fun, abs=1e-9)
+    target = rng.dirichlet(np.ones(len(limits)))
+    least = minimise_convex(
+        lambda w: (float(((w - target) ** 2).sum()), 2 * (w - target)), weights, limits, 1e-7, lower=lower
+    )
+    exact = optimize.minimize(
+        lambda w: ((w - target) ** 2).sum(), project(target + 1e-9, limits, lower), jac=lambda w: 2 * (w - target),
+        method="SLSQP", bounds=list(zip(lower, limits, strict=True)),
+        constraints={"type": "eq", "fun": lambda w: w.sum() - 1}, options={"ftol": 1e-14, "maxiter": 500},
+    )  # fmt: skip
+    assert least.value <= exact.fun + least.gap + 1e-9
+    assert (least.weights >= lower - 1e-9).all()
+
+
 def test_the_optimum_of_a_law_is_better_than_every_random_mixture() -> None:
     weights = mixtures(60)
     curve = PowerLaw(1e-4).fit(weights, power_losses(weights, 0.01))
@@ -104,6 +134,18 @@ def test_limits_are_the_lower_of_cap_and_epochs() -> None:
 def test_limits_that_cannot_be_met_are_refused(arguments: tuple, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         upper_limits(["a", "b"], *arguments)
+
+
+def test_floors_that_cannot_be_met_are_refused() -> None:
+    upper = np.array([0.4, 0.9])
+    np.testing.assert_allclose(lower_limits(["a", "b"], {"a": 0.3}, upper), [0.3, 0])
+    for floors, words in (
+        ({"x": 0.1}, "unknown slice"),
+        ({"a": 0.5}, "not a least weight"),
+        ({"a": 0.4, "b": 0.7}, "sum to 1.1"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            lower_limits(["a", "b"], floors, upper)
 
 
 def test_a_credible_set_and_its_table() -> None:
