@@ -24,7 +24,7 @@ from analysis.laws.catalogue import LAWS, SMOOTH
 from analysis.laws.choice import ChosenLaw, choose, mean_spearman
 from analysis.laws.intervals import fit_with_intervals
 from analysis.laws.learning_curve import resampled_spearman
-from analysis.laws.summary import Tables, format_laws, format_mixtures, summarise
+from analysis.laws.summary import Question, Tables, format_laws, format_mixtures, summarise
 from analysis.laws.swarm import Swarm, swarm_of
 from benchmarks.chain import keep_section, machine
 
@@ -173,7 +173,7 @@ def optimum(train: Swarm, replicates: int) -> Tables:
     tokens = {name: round(1e11 * share) for name, share in zip(train.slices, natural, strict=True)}
     upper = upper_limits(train.slices, {"pile_cc": 0.1}, tokens, 10**11, 4)
     importance = np.full(len(train.targets), 1 / len(train.targets))
-    return summarise(train, natural, upper, importance, replicates=replicates)
+    return summarise(train, Question(natural, upper, importance), replicates=replicates)
 
 
 def optimum_lines(tables: Tables) -> list[str]:

@@ -54,7 +54,11 @@ def regmix(
 
 
 def mixmin(
-    log_probability_nats: np.ndarray, tokens: np.ndarray, upper: np.ndarray, lower: np.ndarray | None = None
+    log_probability_nats: np.ndarray,
+    tokens: np.ndarray,
+    upper: np.ndarray,
+    lower: np.ndarray | None = None,
+    importance: np.ndarray | None = None,
 ) -> Minimum:
     """MixMin (Thudi et al. 2025, arXiv 2502.10510): the best mixture of models, one trained on each slice.
 
@@ -65,13 +69,16 @@ def mixmin(
         tokens: [items] length of each item.
         upper: [slices] most weight of each slice.
         lower: [slices] least weight of each slice; 0 if not given.
+        importance: [items] weight of each item in the mean; equal if not given.
     """
+    parts = np.ones(len(tokens)) if importance is None else importance
+    parts = parts / parts.sum() / tokens
     top = log_probability_nats.max(1, keepdims=True)
     share = np.exp(log_probability_nats - top)
 
     def objective(weights: np.ndarray) -> tuple[float, np.ndarray]:
         mixed = share @ weights
-        value = -float(((np.log(mixed) + top[:, 0]) / tokens).mean())
-        return value, -(share / (mixed * tokens)[:, None]).mean(0)
+        value = -float((np.log(mixed) + top[:, 0]) @ parts)
+        return value, -(parts / mixed) @ share
 
     return minimise_convex(objective, uniform(upper, lower), upper, lower=lower)

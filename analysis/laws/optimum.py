@@ -136,11 +136,10 @@ def credible_set(
     best = best_mixture(curve, importance, natural, upper, lower)  # type: ignore[arg-type]
     rng = np.random.default_rng(0)
     optima, curves = [], []
-    used = importance > 0
     for _ in range(replicates):
         counts = np.bincount(rng.integers(0, len(weights), len(weights)), minlength=len(weights)).astype(float)
-        curves.append(law.fit(weights, values[:, used], counts))
-        again = best_mixture(curves[-1], importance[used], best.weights, upper, lower)  # type: ignore[arg-type]
+        curves.append(law.fit(weights, values, counts))
+        again = best_mixture(curves[-1], importance, best.weights, upper, lower)  # type: ignore[arg-type]
         optima.append(again.weights)
     return CredibleSet(best, np.array(optima), tuple(curves))
 
@@ -171,7 +170,6 @@ def compare(
         lower: [slices]; 0 if not given.
     """
     importance = check_utility(importance, len(importance))
-    used = importance > 0
     rows = []
     for name, mixture in {"natural": natural, "optimum": found.best.weights, **others}.items():
         confirmation = (confirmations or {}).get(name, NOT_CONFIRMED)
@@ -180,7 +178,7 @@ def compare(
             continue
         pair = np.stack([natural, mixture])
         before, after = curve.mean(pair) @ importance
-        gains = np.array([np.subtract(*(one.mean(pair) @ importance[used])) for one in found.curves])
+        gains = np.array([np.subtract(*(one.mean(pair) @ importance)) for one in found.curves])
         lo, hi = np.quantile(gains, [0.025, 0.975])
         over = float(np.maximum(mixture - upper, 0 if lower is None else lower - mixture).max())
         over = 0.0 if over < 1e-9 else over

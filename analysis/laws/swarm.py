@@ -23,6 +23,7 @@ class Swarm:
         weights: [runs, slices] on the simplex.
         values: [runs, targets]; lower is better.
         left_out: (what, reason) of runs and targets that no law can use; nothing vanishes.
+        runs: names of the runs.
     """
 
     slices: tuple[str, ...]
@@ -30,10 +31,16 @@ class Swarm:
     weights: np.ndarray
     values: np.ndarray
     left_out: tuple[tuple[str, str], ...] = ()
+    runs: tuple[str, ...] = ()
 
 
 def swarm_of(
-    slices: Sequence[str], targets: Sequence[str], weights: np.ndarray, values: np.ndarray, rounding: float = _ROUNDING
+    slices: Sequence[str],
+    targets: Sequence[str],
+    weights: np.ndarray,
+    values: np.ndarray,
+    rounding: float = _ROUNDING,
+    runs: Sequence[str] = (),
 ) -> Swarm:
     """Check weights and values.
 
@@ -45,6 +52,7 @@ def swarm_of(
         weights: [runs, slices]; rows sum to 1 within `rounding` (published weights are rounded) and are scaled to 1.
         values: [runs, targets].
         rounding: largest difference of a sum from 1.
+        runs: names of the runs; their numbers if not given.
 
     Raises:
         InputError: on weights that are negative, not finite or do not sum to 1 (slices that overlap count documents
@@ -57,23 +65,25 @@ def swarm_of(
         raise InputError(
             message("swarm", "shapes do not fit", shapes, f"[runs, {len(slices)}], [runs, {len(targets)}]")
         )
+    names = np.array(runs or [str(run) for run in range(len(weights))])
     sums = weights.sum(1)
     bad = ~np.isfinite(weights).all(1) | (weights < 0).any(1) | ~(np.abs(sums - 1) <= rounding)
     if bad.any():
         run = int(bad.argmax())
         raise InputError(
-            message(f"swarm, run {run}", "not a mixture", f"weights with a sum of {sums[run]:.6g}, least {weights[run].min():.6g}",
+            message(f"swarm, run {names[run]}", "not a mixture", f"weights with a sum of {sums[run]:.6g}, least {weights[run].min():.6g}",
                     "weights from 0 up that sum to 1", "Slices that overlap must be split into atoms first.")
         )  # fmt: skip
     finite = np.isfinite(values).all(1)
-    left_out = [(f"run {run}", "missing or diverged: a value is not finite") for run in np.flatnonzero(~finite)]
+    left_out = [(f"run {run}", "missing or diverged: a value is not finite") for run in names[~finite]]
     kept = values[finite]
     varies = np.ptp(kept, axis=0) > 1e-12 * np.abs(kept).max(axis=0, initial=1e-300) if len(kept) else np.zeros(0, bool)
     left_out += [(f"target {targets[i]}", "no variance: every run has the same value") for i in np.flatnonzero(~varies)]
     if not varies.any():
         raise InputError(message("swarm", "nothing to fit", left_out[:3], "finished runs whose metrics differ"))
-    names = tuple(name for name, use in zip(targets, varies, strict=True) if use)
-    return Swarm(tuple(slices), names, (weights / sums[:, None])[finite], kept[:, varies], tuple(left_out))
+    moved = tuple(name for name, use in zip(targets, varies, strict=True) if use)
+    mixtures = (weights / sums[:, None])[finite]
+    return Swarm(tuple(slices), moved, mixtures, kept[:, varies], tuple(left_out), tuple(names[finite].tolist()))
 
 
 def swarm_from_table(table: pa.Table, slices: Sequence[str], targets: Sequence[str]) -> Swarm:

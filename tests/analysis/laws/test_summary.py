@@ -8,7 +8,7 @@ import pytest
 
 from analysis.laws.linear import LinearLaw
 from analysis.laws.power import PowerLaw
-from analysis.laws.summary import format_laws, format_mixtures, summarise
+from analysis.laws.summary import Question, SliceModels, format_laws, format_mixtures, summarise
 from analysis.laws.swarm import swarm_from_table
 from pipelines.contracts.errors import ConfigError
 from tests.analysis.laws.swarms import SLICES, TARGETS, mixtures, power_losses
@@ -32,7 +32,9 @@ def test_a_table_of_runs_becomes_tables(table: pa.Table) -> None:
     swarm = swarm_from_table(table, slices, targets)
     upper = np.array([0.4, 0.4, 0.4, 0.4, 0.2])
     models = np.log(np.random.default_rng(0).dirichlet(np.ones(50), SLICES)).T
-    tables = summarise(swarm, NATURAL, upper, np.ones(TARGETS), (models, np.ones(50)), replicates=5, laws=FEW)
+    slice_models = SliceModels(models, np.ones(50), np.ones(50))
+    question = Question(NATURAL, upper, np.ones(TARGETS), slice_models=slice_models)
+    tables = summarise(swarm, question, replicates=5, laws=FEW)
     assert [row["law"] for row in tables["laws"] if row["chosen"]] == ["power"]
     rows = {row["mixture"]: row for row in tables["mixtures"]}
     assert list(rows) == ["natural", "optimum", "uniform", "MixMin", "RegMix"]
@@ -50,15 +52,27 @@ def test_a_table_of_runs_becomes_tables(table: pa.Table) -> None:
 def test_what_is_missing_has_a_reason(table: pa.Table) -> None:
     swarm = swarm_from_table(table, slices, targets)
     tight = np.full(SLICES, 0.2)
-    tables = summarise(swarm, NATURAL, tight, np.ones(TARGETS), replicates=2, laws=FEW)
+    tables = summarise(swarm, Question(NATURAL, tight, np.ones(TARGETS)), replicates=2, laws=FEW)
     status = {row["mixture"]: row["status"] for row in tables["mixtures"]}
     assert "too few mixtures under the limits" in status["RegMix"]
     assert "model per slice" in status["MixMin"]
     np.testing.assert_allclose([row["optimum"] for row in tables["weights"]], tight)
 
 
+def test_floors_hold_for_every_mixture(table: pa.Table) -> None:
+    swarm = swarm_from_table(table, slices, targets)
+    lower = np.array([0, 0, 0, 0, 0.15])
+    question = Question(NATURAL, np.full(SLICES, 0.6), np.ones(TARGETS), lower)
+    tables = summarise(swarm, question, replicates=2, laws=FEW)
+    found = [np.array(row["weights"]) for row in tables["mixtures"] if row["weights"]]
+    assert len(found) == 4
+    assert all((weights >= lower - 1e-9).all() for weights in found)
+    free = summarise(swarm, Question(NATURAL, np.full(SLICES, 0.6), np.ones(TARGETS)), replicates=2, laws=FEW)
+    assert free["weights"][4]["optimum"] < 0.15 == pytest.approx(tables["weights"][4]["optimum"])
+
+
 def test_natural_must_be_a_mixture_of_the_slices(table: pa.Table) -> None:
     swarm = swarm_from_table(table, slices, targets)
     for natural in (NATURAL[:3], NATURAL * 2, NATURAL - 0.2):
         with pytest.raises(ConfigError, match="natural"):
-            summarise(swarm, natural, np.ones(SLICES), np.ones(TARGETS), laws={})
+            summarise(swarm, Question(natural, np.ones(SLICES), np.ones(TARGETS)), laws={})
