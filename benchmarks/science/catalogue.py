@@ -9,6 +9,7 @@ from benchmarks.science.contract import Study
 
 STUDIES: dict[str, str] = {
     "oracles": "science",
+    "truth": "science",
 }
 """Name of the module to target of the Makefile."""
 

@@ -14,13 +14,15 @@ from benchmarks.science.catalogue import STUDIES, module_of, names_of
 from benchmarks.science.contract import Bench
 
 PACKAGE = Path(page.__file__).parent
-HARNESS = {"__init__", "__main__", "catalogue", "command", "contract", "page", "results", "runs"}
 RECORDS = results.kept_records()
 
 
 def test_every_study_is_in_the_catalogue() -> None:
-    modules = {path.stem for path in PACKAGE.glob("*.py")} - HARNESS
-    studies = {name for name in modules if "def measure(" in (PACKAGE / f"{name}.py").read_text("utf-8")}
+    studies = {
+        path.stem
+        for path in PACKAGE.glob("*.py")
+        if path.stem != "contract" and "def measure(" in path.read_text("utf-8")
+    }
     assert set(STUDIES) == studies
     assert set(RECORDS) <= studies
 
