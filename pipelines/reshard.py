@@ -17,6 +17,7 @@ from pipelines.contracts import manifest, schemas, storage, tables
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.shards import read_shard
 from pipelines.contracts.tasks import Context, Lineage, Plan, Task, part_file
+from pipelines.ops.tokenize_text import cached_encoder
 from pipelines.stages import tokenize
 from pipelines.stages.tokenizer import end_of_text_id, vocab_size
 
@@ -123,7 +124,7 @@ def _encode(context: Context, part: int, rows: np.ndarray) -> Iterator[pa.Table]
         low, high = np.searchsorted(rows, [first, first + batch.num_rows])
         if low < high:
             chosen, lang = batch.take(pa.array(rows[low:high] - first)), signals["lang"].take(pa.array(rows[low:high]))
-            encoder = tokenize.cached_encoder(tokenizer_json)
+            encoder = cached_encoder(tokenizer_json)
             yield pa.Table.from_batches([tokenize.encode_documents(chosen, lang, encoder, end, schema)])
 
 

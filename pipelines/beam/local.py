@@ -170,9 +170,14 @@ class StallWatch:
 
 
 def group_tasks(tasks: list[Task], workers: int) -> list[tuple[Task, ...]]:
-    """Cut tasks into groups: one big task each, or several small ones (a pipeline costs .15 CPU-s)."""
+    """Cut tasks into groups: one big task each, or several small ones (a pipeline costs .04 CPU-s).
+
+    Tasks are dealt in turn, because those of one kind stand together and weigh alike: a shard to check weighs
+    hundreds of times what a partition of leaders does.
+    """
     size = max(1, min(_MAX_TASKS_PER_PIPELINE, len(tasks) // (workers * 4)))
-    return [tuple(tasks[start : start + size]) for start in range(0, len(tasks), size)]
+    groups = -(-len(tasks) // size)
+    return [tuple(tasks[first::groups]) for first in range(groups)]
 
 
 def default_workers() -> int:

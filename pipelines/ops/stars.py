@@ -9,8 +9,6 @@ in stars around the least node of each component (Kiveris, Lattanzi, Mirrokni, R
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 
 def label_components(least: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -23,6 +21,9 @@ def label_components(least: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, 
     Returns:
         (nodes, labels): [nodes] sorted uint64 nodes, and the least node of the component of each.
     """
+    from scipy.sparse import coo_matrix  # .4 s to import, in every process that imports the stages
+    from scipy.sparse.csgraph import connected_components
+
     nodes, index = np.unique(np.concatenate([least, other]), return_inverse=True)
     if len(nodes) == 0:
         return nodes, nodes

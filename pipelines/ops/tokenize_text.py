@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import logging
 import os
@@ -18,8 +19,8 @@ from pipelines.kernels.bpe_model import UnsupportedTokenizer, is_byte_level, loa
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Decoder = Callable[[np.ndarray], bytes]
-"""From the token ids of one document to its bytes."""
+Decoder = Callable[[np.ndarray, np.ndarray], list[bytes | memoryview]]
+"""From the token ids [total] and the offsets [documents + 1] of documents to the bytes of each."""
 
 _LOG = logging.getLogger(__name__)
 _CHECK_TEXTS: Final = (
@@ -98,6 +99,12 @@ def load_encoder(tokenizer_json: str) -> Encoder:
     return kernel
 
 
+@functools.lru_cache(maxsize=2)
+def cached_encoder(tokenizer_json: str) -> Encoder:
+    """Load a tokenizer once per worker process; its cache of pre-tokens lives as long."""
+    return load_encoder(tokenizer_json)
+
+
 def _check_equal(kernel: Encoder, library: Encoder) -> None:
     """Compare both on a sample.
 
@@ -115,7 +122,7 @@ def _check_equal(kernel: Encoder, library: Encoder) -> None:
 
 @functools.cache
 def load_decoder(tokenizer_json: str) -> Decoder:
-    """Load what turns the ids of one document back into its bytes.
+    """Load what turns ids back into the bytes of documents; an id that no token has is an IndexError.
 
     Byte-level tokenizers decode exactly. Others decode as `tokenizers` does, which need not give back the
     text that was encoded (a normalizer or a prefix may have changed it).
@@ -126,6 +133,23 @@ def load_decoder(tokenizer_json: str) -> Decoder:
     body = json.loads(tokenizer_json)
     if not is_byte_level(body):
         tokenizer = _library_tokenizer(body)
-        return lambda token_ids: tokenizer.decode(token_ids.tolist(), skip_special_tokens=False).encode()
-    bytes_of = token_bytes(body).__getitem__
-    return lambda token_ids: b"".join(map(bytes_of, token_ids.tolist()))
+        return lambda token_ids, offsets: [
+            tokenizer.decode(token_ids[first:last].tolist(), skip_special_tokens=False).encode()
+            for first, last in itertools.pairwise(offsets)
+        ]
+    return functools.partial(_decode_bytes, pa.array(token_bytes(body), pa.large_binary()))
+
+
+def _decode_bytes(tokens: pa.LargeBinaryArray, token_ids: np.ndarray, offsets: np.ndarray) -> list[memoryview]:
+    """Lay the bytes of all tokens end to end, and cut them where documents end.
+
+    Args:
+        tokens: [ids] bytes of each token.
+        token_ids: [total].
+        offsets: [documents + 1] int64.
+    """
+    taken = tokens.take(pa.array(token_ids))
+    _, ends, data = taken.buffers()
+    text = memoryview(data or b"").cast("B")
+    cuts = np.frombuffer(ends, np.int64)[offsets].tolist() if len(taken) else [0] * len(offsets)
+    return [text[first:last] for first, last in itertools.pairwise(cuts)]

@@ -7,7 +7,6 @@ every document.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.shards import shard_path, write_shard
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
-from pipelines.ops.tokenize_text import Encoder, load_encoder
+from pipelines.ops.tokenize_text import Encoder, cached_encoder
 from pipelines.ops.tombstones import REASON
 from pipelines.stages.payloads import split_by_partition, unpack
 from pipelines.stages.tokenizer import TOKENIZER_FILE, end_of_text_id, vocab_size
@@ -81,12 +80,6 @@ def plan_reduce(context: Context, plan: Plan, lineage: Lineage) -> list[Task]:
             payload = {"partition": number, "group": asdict(group), "index": index}
             tasks.append(Task("tokenize", part_key(number), mark, payload))
     return tasks
-
-
-@functools.cache
-def cached_encoder(tokenizer_json: str) -> Encoder:
-    """Load a tokenizer once per worker process; its cache of pre-tokens lives as long."""
-    return load_encoder(tokenizer_json)
 
 
 def read_tokenizer(workspace: str) -> str:

@@ -18,7 +18,7 @@ from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.recipe import Tokenizer as TokenizerRecipe
 from pipelines.contracts.tasks import Context, Lineage, MapStage, Plan, Progress, Task, part_file
-from pipelines.ops.tokenize_text import load_encoder
+from pipelines.ops.tokenize_text import cached_encoder
 from pipelines.ops.tokenizer_sample import Stratum, drawn_fractions, stratum_shares
 from pipelines.ops.train_tokenizer import measure_fertility, train_tokenizer
 
@@ -143,7 +143,7 @@ def fertility(context: Context, parts: list[int], tokenizer_json: str, progress:
         sources.add(source)
     wanted = context.recipe.tokenizer.fertility_mb * 1e6
     fractions = {(source, lang): min(1.0, wanted / max(1, sizes[lang])) for source in sources for lang in sizes}
-    encoder = load_encoder(tokenizer_json)
+    encoder = cached_encoder(tokenizer_json)
     batches = [schemas.FERTILITY.empty_table().select(["lang", "text_bytes", "characters", "words", "tokens"])]
     for part in parts:
         rows = draw(context.workspace, part, None, fractions, "fertility")

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -136,7 +137,8 @@ def test_an_export_leads_back_to_the_documents(workspace: str, tmp_path: Path) -
         for doc_id, ids in zip(doc_ids, read_megatron(prefix), strict=True):
             assert ids[-1] == 0
             assert 0 not in ids[:-1]
-            assert decode(ids[:-1]).decode() == text_of[doc_id]
+            (text,) = decode(ids[:-1], np.array([0, len(ids) - 1]))
+            assert text == text_of[doc_id].encode()
             assert ("/kept/" in prefix) == verdict_of[doc_id]
         assert len(doc_ids) == 1 or doc_ids == sorted(doc_ids)
         seen += doc_ids

@@ -76,21 +76,28 @@ def test_both_ways_are_equal():
 
 def test_special_tokens_are_text():
     for encoder in (load_encoder(plain_json()), LibraryEncoder(plain_json())):
-        ids, _ = encoder.encode(pa.array([f"a{END}b"]))
+        ids, offsets = encoder.encode(pa.array([f"a{END}b"]))
         assert 0 not in ids
-        assert load_decoder(plain_json())(ids) == f"a{END}b".encode()
+        assert load_decoder(plain_json())(ids, offsets) == [f"a{END}b".encode()]
 
 
 def test_decoding_gives_back_every_document():
     texts = generated_texts(400)
     ids, offsets = load_encoder(plain_json()).encode(pa.array(texts))
     decode = load_decoder(plain_json())
-    assert [decode(ids[offsets[i] : offsets[i + 1]]) for i in range(len(texts))] == [text.encode() for text in texts]
+    assert decode(ids, offsets) == [text.encode() for text in texts]
+    assert decode(ids[:0], np.zeros(3, np.int64)) == [b"", b""]
+    assert decode(ids[:0], np.zeros(1, np.int64)) == []
     assert load_decoder(plain_json()) is decode
 
 
 def test_a_special_token_decodes_to_its_own_text():
-    assert load_decoder(plain_json())(np.array([0], np.uint16)) == END.encode()
+    assert load_decoder(plain_json())(np.array([0], np.uint16), np.array([0, 1])) == [END.encode()]
+
+
+def test_an_id_without_a_token_is_refused():
+    with pytest.raises(IndexError):
+        load_decoder(plain_json())(np.array([60_000], np.uint16), np.array([0, 1]))
 
 
 def test_what_the_kernel_does_not_cover_is_said_and_done_by_the_library(caplog):
@@ -99,8 +106,8 @@ def test_what_the_kernel_does_not_cover_is_said_and_done_by_the_library(caplog):
         encoder = load_encoder(lower)
     assert isinstance(encoder, LibraryEncoder)
     assert "normalizer Lowercase" in caplog.text
-    ids, _ = encoder.encode(pa.array(["The CAT"]))
-    assert load_decoder(lower)(ids) == b"the cat"
+    ids, offsets = encoder.encode(pa.array(["The CAT", "", "Sat"]))
+    assert load_decoder(lower)(ids, offsets) == [b"the cat", b"", b"sat"]
 
 
 def test_a_kernel_with_other_ids_is_not_used(caplog, monkeypatch):
@@ -122,8 +129,9 @@ def test_other_decoders_are_those_of_the_library():
     tokenizer_json = json.dumps(body)
     encoder = load_encoder(tokenizer_json)
     assert isinstance(encoder, LibraryEncoder)
-    ids, _ = encoder.encode(pa.array(["the"]))
-    assert load_decoder(tokenizer_json)(ids).replace(b" ", b"") == b"the"
+    ids, offsets = encoder.encode(pa.array(["the"]))
+    (decoded,) = load_decoder(tokenizer_json)(ids, offsets)
+    assert bytes(decoded).replace(b" ", b"") == b"the"
 
 
 def test_the_library_refuses_nulls_too():

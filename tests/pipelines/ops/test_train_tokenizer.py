@@ -45,8 +45,8 @@ def test_every_pre_tokenizer_of_the_recipe(name: str, caplog: pytest.LogCaptureF
     column = pa.array(
         ["<|user|>a<|endoftext|>", "\x00\ud7ff\U0010ffff\ufffe", generated_text(random.Random(9), 50), ""]
     )
-    ids, _ = encoder.encode(column)
-    assert load_decoder(text)(ids) == "".join(column.to_pylist()).encode()
+    ids, offsets = encoder.encode(column)
+    assert load_decoder(text)(ids, offsets) == [document.encode() for document in column.to_pylist()]
     assert ids.min() > 2
 
 
