@@ -53,9 +53,10 @@ def write_design(workspace: Path, design: Design, atoms: Atoms, power: list[dict
     labels = {"design_id": design.design_id}
     _write(study, "slices", [{**labels, **row} for row in summarise(atoms)])
     _write(study, "slice_atoms", [{**labels, **row} for row in _slice_atoms(atoms)])
-    _write(study, "cells", [{**labels, **_cell_row(cell)} for cell in design.cells])
+    _write(study, "cells", [{**labels, **_cell_row(design, cell)} for cell in design.cells])
     contrasts = [*design.contrasts, *ngram_contrasts(design)]
     _write(study, "contrasts", [{**labels, **_contrast_row(contrast)} for contrast in contrasts])
+    _write(study, "contrast_cells", [{**labels, **row} for contrast in contrasts for row in _coef_rows(contrast)])
     _write(study, "mixture_weights", [{**labels, **row} for row in _weight_rows(str(workspace), design, atoms)])
     _write(study, "power", power)
     body = {
@@ -86,26 +87,42 @@ def _mixture_id(cell: Cell) -> str:
     return ids.fingerprint(dict(cell.mixture.weights), dict(cell.mixture.pools))[:12]
 
 
-def _cell_row(cell: Cell) -> dict:
+def _cell_row(design: Design, cell: Cell) -> dict:
     return {
         "cell": cell.name,
         "role": cell.role,
         "mixture_id": _mixture_id(cell),
         "baseline": cell.baseline,
         "transform": cell.transform,
+        "share": cell.share if cell.transform in ("sham", "shuffle") else 0.0,
+        "tokens": design.tokens(cell),
+        "lr": cell.lr or design.spec.proxy.lr,
         "description": cell.description,
     }
 
 
 def _contrast_row(contrast: Contrast) -> dict:
     body = asdict(contrast)
+    del body["coef"]
     return {"contrast": body.pop("name"), **body}
+
+
+def _coef_rows(contrast: Contrast) -> list[dict]:
+    named = {"contrast": contrast.name, "method": contrast.method}
+    return [{**named, "cell": cell, "coefficient": value} for cell, value in contrast.coef.items()]
 
 
 def contrasts_of(study: Path) -> list[Contrast]:
     """Read the contrasts of a study."""
-    rows = records.read_table(study / "contrasts.parquet", "contrasts").to_pylist()
-    return [Contrast(name=row.pop("contrast"), **{k: v for k, v in row.items() if k != "design_id"}) for row in rows]
+    coef: dict[tuple[str, str], dict[str, float]] = {}
+    for row in records.read_table(study / "contrast_cells.parquet", "contrast_cells").to_pylist():
+        coef.setdefault((row["contrast"], row["method"]), {})[row["cell"]] = row["coefficient"]
+    found = []
+    for row in records.read_table(study / "contrasts.parquet", "contrasts").to_pylist():
+        name = row.pop("contrast")
+        del row["design_id"]
+        found.append(Contrast(name=name, coef=coef[name, row["method"]], **row))
+    return found
 
 
 def _weight_rows(workspace: str, design: Design, atoms: Atoms) -> list[dict]:
@@ -123,7 +140,7 @@ def _weight_rows(workspace: str, design: Design, atoms: Atoms) -> list[dict]:
                     "slice": home[atom],
                     "weight": weight,
                     "pool_tokens": drawn[atom]["pool_tokens"],
-                    "planned_tokens": round(weight * design.spec.tokens),
+                    "planned_tokens": round(weight * design.tokens(cell)),
                     "drawn_tokens": drawn[atom]["tokens"],
                     "drawn_bytes": drawn[atom]["bytes"],
                     "epochs": drawn[atom]["epochs"],

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.mixtures import Mixture
-from analysis.schedule import Slots, Transform, generator, schedule
+from analysis.schedule import CONTROL_SHARE, Slots, Transform, generator, schedule
 from analysis.shards import open_shard
 from analysis.slices import Atoms
 from pipelines.contracts.errors import ConfigError, message
@@ -102,10 +102,11 @@ class TokenStream:
         mixture: what is drawn.
         reference: mixture of the baseline cell, for the coupling.
         block_seed: names the block.
-        transform: none, sham or shuffle.
+        transform: what is done to the slots besides (`analysis.schedule`).
         n_slots: slots of the run.
         context: predicted tokens per slot.
         corpus: hash of the shards, as their manifests state it.
+        share: share of the slots that the transform touches.
     """
 
     workspace: str
@@ -118,6 +119,7 @@ class TokenStream:
     n_slots: int
     context: int
     corpus: str = ""
+    share: float = CONTROL_SHARE
 
     @property
     def identity(self) -> dict[str, object]:
@@ -131,7 +133,7 @@ class TokenStream:
             "documents": fingerprint(documents),
             "mixture": fingerprint(drawn),
             "block": self.block_seed,
-            "transform": self.transform,
+            "transform": [self.transform, self.share],
             "n_slots": self.n_slots,
             "context": self.context,
         }
@@ -139,7 +141,7 @@ class TokenStream:
     @functools.cached_property
     def slots(self) -> Slots:
         """The schedule of the run."""
-        return schedule(self.mixture, self.reference, self.n_slots, self.block_seed, self.transform)
+        return schedule(self.mixture, self.reference, self.n_slots, self.block_seed, self.transform, self.share)
 
     def __getstate__(self) -> dict:
         """Leave caches behind when a run is sent to a worker."""
@@ -225,7 +227,7 @@ class TokenStream:
 
 def token_stream(
     workspace: str, atoms: Atoms, mixtures: tuple[Mixture, Mixture], block_seed: str, transform: Transform,
-    n_slots: int, context: int,
+    n_slots: int, context: int, share: float = CONTROL_SHARE,
 ) -> TokenStream:  # fmt: skip
     """Prepare the tokens of a run (nothing is read yet).
 
@@ -234,9 +236,10 @@ def token_stream(
         atoms: its documents.
         mixtures: what is drawn, and the mixture of the baseline cell.
         block_seed: names the block.
-        transform: none, sham or shuffle.
+        transform: what is done to the slots besides (`analysis.schedule`).
         n_slots: slots of the run.
         context: predicted tokens per slot.
+        share: share of the slots that the transform touches.
     """
     columns = ("shard", "shard_row", "tokens", "bytes")
     documents = {
@@ -244,5 +247,5 @@ def token_stream(
         for atom, rows in train_documents(atoms, mixtures[0]).items()
     }
     return TokenStream(
-        workspace, atoms.shards, documents, *mixtures, block_seed, transform, n_slots, context, atoms.corpus
+        workspace, atoms.shards, documents, *mixtures, block_seed, transform, n_slots, context, atoms.corpus, share
     )

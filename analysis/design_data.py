@@ -24,9 +24,7 @@ def design_of(workspace: Path, spec: DesignSpec) -> tuple[Design, Atoms]:
 def cell_stream(workspace: Path, design: Design, atoms: Atoms, cell: Cell, block: int) -> TokenStream:
     """Return the tokens of one run; whole batches only."""
     spec = design.spec
-    slots = spec.tokens // spec.proxy.context // spec.proxy.batch * spec.proxy.batch
-    baseline = next(other for other in design.cells if other.name == cell.baseline)
-    mixtures = (cell.mixture, baseline.mixture)
-    return token_stream(
-        str(workspace), atoms, mixtures, f"{spec.seed}/{block}", cell.transform, slots, spec.proxy.context
-    )
+    slots = design.tokens(cell) // spec.proxy.context // spec.proxy.batch * spec.proxy.batch
+    mixtures = (cell.mixture, design.cell(cell.baseline).mixture)
+    seed = f"{spec.seed}/{block}"
+    return token_stream(str(workspace), atoms, mixtures, seed, cell.transform, slots, spec.proxy.context, cell.share)

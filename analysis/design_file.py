@@ -82,7 +82,7 @@ class DesignSpec(StrictModel):
     design: Literal["demo"] = "demo"
     slices: dict[SliceName, SliceSpec]
     weights: dict[SliceName, float] = Field(default_factory=dict)
-    leave_out: tuple[SliceName, ...]
+    leave_out: tuple[SliceName, ...] = ()
     near_duplicates: NearDuplicateSwap | None = None
     rejects: RejectSwap | None = None
     proxy: ProxySpec = ProxySpec()

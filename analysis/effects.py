@@ -1,6 +1,6 @@
 """Measure: from sums per held-out component to estimates of contrasts, with moderated intervals.
 
-Sign: an estimate is treatment minus baseline. In bits per byte, positive means that the treatment is
+Sign: an estimate is a sum of coefficient times score, for two cells treatment minus baseline. In bits per byte, positive means that the treatment is
 worse. The choice margin is higher-is-better. A missing or diverged run gives a row with its reason.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -138,18 +139,17 @@ def _differences(study: Study, contrast: Contrast, blocks: int) -> list[float]:
     found = []
     for block in range(blocks):
         key = (block, contrast.metric, contrast.target, contrast.population)
-        treatment = study.values.get((contrast.treatment, *key), math.nan)
-        found.append(treatment - study.values.get((contrast.baseline, *key), math.nan))
+        terms = (factor * study.values.get((cell, *key), math.nan) for cell, factor in contrast.coef.items())
+        found.append(math.fsum(terms))
     return found
 
 
 def _row(contrast: Contrast, design_id: str, study: Study, n_blocks: int) -> dict:
     reason = None
     if n_blocks < _MIN_BLOCKS:
-        reason = f"only {n_blocks} blocks in which both {contrast.treatment} and {contrast.baseline} finished"
-    if lost := _diverged(study, (contrast.treatment, contrast.baseline)):
+        reason = f"only {n_blocks} blocks in which {_joined(contrast.coef)} finished"
+    if lost := _diverged(study, contrast.coef):
         reason = "; ".join([*([reason] if reason else []), *lost])
-    method = "ngram" if contrast.treatment.startswith("ngram_") else "retrain"
     return {
         "design_id": design_id,
         "contrast": contrast.name,
@@ -158,7 +158,7 @@ def _row(contrast: Contrast, design_id: str, study: Study, n_blocks: int) -> dic
         "target": contrast.target,
         "population": contrast.population,
         "metric": contrast.metric,
-        "method": method,
+        "method": contrast.method,
         "fill": contrast.fill,
         "n_blocks": n_blocks,
         "delta": contrast.delta,
@@ -168,8 +168,13 @@ def _row(contrast: Contrast, design_id: str, study: Study, n_blocks: int) -> dic
     }
 
 
-def _diverged(study: Study, cells: tuple[str, str]) -> list[str]:
-    """Name the diverged runs of two cells, with the reasons: what is left is not the whole of what was run."""
+def _joined(cells: Iterable[str]) -> str:
+    names = list(cells)
+    return f"both {names[0]} and {names[1]}" if len(names) == 2 else f"all of {', '.join(names)}"
+
+
+def _diverged(study: Study, cells: Iterable[str]) -> list[str]:
+    """Name the diverged runs of some cells, with the reasons: what is left is not the whole of what was run."""
     runs = (run for run in study.runs.to_pylist() if run["status"] == "diverged" and run["cell"] in cells)
     return [f"{run['run_id']} diverged: {run['reason']}" for run in runs]
 

@@ -31,7 +31,7 @@ def run_effects(workspace: Path, design_id: str | None = None, *, as_json: bool 
         )
     contrasts = contrasts_of(study_folder)
     effects = estimate(study, contrasts, spec["blocks"], body["design_id"])
-    add_dilution(effects, study, study_folder, spec["blocks"])
+    add_dilution(effects, study, contrasts, study_folder, spec["blocks"])
     noise = noise_rows(study, targets, spec["blocks"], body["design_id"])
     retrained = [row for row in effects if row["method"] == "retrain"]
     power = power_rows(
@@ -62,28 +62,29 @@ def find_study(workspace: Path, design_id: str | None) -> Path:
 
 
 def estimate(study: Study, contrasts: list[Contrast], blocks: int, design_id: str) -> list[dict]:
-    """Measure and judge, retraining and n-gram apart: they are different methods with different noise."""
+    """Measure and judge, each method apart: they have different noise."""
     effects: list[dict] = []
-    for is_ngram in (False, True):
-        mine = [contrast for contrast in contrasts if contrast.treatment.startswith("ngram_") == is_ngram]
-        effects += judge(measure(study, mine, blocks, design_id)) if mine else []
+    for method in dict.fromkeys(contrast.method for contrast in contrasts):
+        mine = [contrast for contrast in contrasts if contrast.method == method]
+        effects += judge(measure(study, mine, blocks, design_id))
     return effects
 
 
-def add_dilution(effects: list[dict], study: Study, folder: Path, blocks: int) -> None:
-    """Put the pure-dilution prediction beside every cross-slice effect with proportional fill."""
+def add_dilution(effects: list[dict], study: Study, contrasts: list[Contrast], folder: Path, blocks: int) -> None:
+    """Put the pure-dilution prediction beside every cross-slice effect of two cells with proportional fill."""
     weights = records.read_table(folder / "mixture_weights.parquet", "mixture_weights").to_pylist()
     share: dict[tuple[str, str], float] = {}
     for row in weights:
         key = (row["cell"], row["slice"])
         share[key] = share.get(key, 0.0) + row["weight"]
+    coef = {(one.name, one.method): one.coef for one in contrasts}
     for row in effects:
         if row["family"] == "cross-slice" and row["fill"] == "proportional" and row["metric"] == "bpb":
-            slope = learning_slope(study, row["target"], blocks)
-            cell = f"without_{row['slice']}"
-            row["dilution"] = dilution(
-                slope, share.get(("full", row["target"]), 0), share.get((cell, row["target"]), 0)
-            )
+            factors = coef[row["contrast"], row["method"]]
+            if sorted(factors.values()) != [-1.0, 1.0]:
+                continue
+            before, after = (share.get((cell, row["target"]), 0) for cell in sorted(factors, key=factors.__getitem__))
+            row["dilution"] = dilution(learning_slope(study, row["target"], blocks), before, after)
 
 
 def format_effects(effects: list[dict], controls: list[dict], noise: list[dict], spec: dict) -> str:

@@ -32,14 +32,14 @@ def ngram_runs(
     """Count, subtract and score, block by block; finished runs are not repeated."""
     ngram = proxy.model_copy(update={"model": "ngram", "order": ORDER})
     for block, stream in streams.items():
-        cells = ["full", *(f"without_{name}" for name in design.spec.leave_out)]
+        cells = ["full", *(f"omit_{name}" for name in design.spec.leave_out)]
         folders = {cell: study / "runs" / f"{PREFIX}{cell}-{block}" for cell in cells}
         if all((folder / "run.json").exists() for folder in folders.values()):
             continue
         counts = slice_counts(stream, design, atoms, ngram)
         total = add(list(counts.values()))
         for cell, folder in folders.items():
-            left = total if cell == "full" else subtract(total, counts[cell.removeprefix("without_")])
+            left = total if cell == "full" else subtract(total, counts[cell.removeprefix("omit_")])
             _score(folder, left, design, cell, block, stream, heldouts, ngram)
 
 

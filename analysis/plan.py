@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analysis.designs import Design
+from analysis.data import pool_tokens
+from analysis.designs import Cell, Design
 from analysis.heldout import POPULATIONS, heldout_documents
 from analysis.noise import power_rows
 from analysis.slices import Atoms
@@ -47,7 +48,7 @@ def make_plan(design: Design, atoms: Atoms, workers: int) -> Plan:
     runs = len(design.cells) * spec.blocks
     if runs > spec.max_runs:
         raise ConfigError(message("design", "more runs than the budget", runs, f"at most max_runs = {spec.max_runs}"))
-    epochs = {cell.name: _greatest_epochs(design, atoms, cell.name) for cell in design.cells}
+    epochs = {cell.name: _greatest_epochs(design, atoms, cell) for cell in design.cells}
     for cell, (atom, value) in epochs.items():
         if value > spec.max_epochs:
             hint = "Use fewer tokens, a smaller weight, or raise max_epochs."
@@ -57,17 +58,16 @@ def make_plan(design: Design, atoms: Atoms, workers: int) -> Plan:
                 )
             )
     notes = tuple(_target_note(atoms, target) for target in design.targets)
-    seconds = runs * PRIOR_S_PER_RUN * spec.tokens / PRIOR_TOKENS / workers
+    train_tokens = spec.blocks * sum(design.tokens(cell) for cell in design.cells)
+    seconds = PRIOR_S_PER_RUN * train_tokens / PRIOR_TOKENS / workers
     power = power_rows(list(design.contrasts), spec.blocks, spec.prior_sd_bpb, "assumed", design.design_id)
-    return Plan(runs, runs * spec.tokens, seconds, epochs, power, notes)
+    return Plan(runs, train_tokens, seconds, epochs, power, notes)
 
 
-def _greatest_epochs(design: Design, atoms: Atoms, cell: str) -> tuple[str, float]:
-    from analysis.data import pool_tokens
-
-    mixture = next(c.mixture for c in design.cells if c.name == cell)
+def _greatest_epochs(design: Design, atoms: Atoms, cell: Cell) -> tuple[str, float]:
+    mixture, tokens = cell.mixture, design.tokens(cell)
     available = pool_tokens(atoms, {atom: mixture.pools.get(atom, 1.0) for atom in mixture.weights})
-    epochs = {atom: weight * design.spec.tokens / max(available[atom], 1) for atom, weight in mixture.weights.items()}
+    epochs = {atom: weight * tokens / max(available[atom], 1) for atom, weight in mixture.weights.items()}
     atom = max(epochs, key=lambda name: (epochs[name], name))
     return atom, epochs[atom]
 
@@ -91,12 +91,17 @@ def _target_note(atoms: Atoms, target: str) -> str:
     return f"held-out {target}: {', '.join(parts)}"
 
 
+def _budgets(design: Design) -> str:
+    tokens = sorted({design.tokens(cell) for cell in design.cells})
+    return f"{tokens[0]:,}" if len(tokens) == 1 else f"{tokens[0]:,} to {tokens[-1]:,}"
+
+
 def format_plan(design: Design, plan: Plan) -> str:
     """Lay the plan out for a terminal."""
     spec = design.spec
     lines = [
         f"design {spec.name} ({design.design_id}): {len(design.cells)} cells x {spec.blocks} blocks = {plan.runs} runs "
-        f"of {spec.tokens:,} tokens, {plan.train_tokens / 1e6:.1f} M in all",
+        f"of {_budgets(design)} tokens, {plan.train_tokens / 1e6:.1f} M in all",
         f"expected time {plan.seconds / 60:.1f} minutes of training (at {PRIOR_S_PER_RUN:.0f} s per run and core, assumed)",
         f"{'cell':<22} {'role':<10} {'epochs at most':>14}  {'what was changed'}",
     ]
@@ -108,4 +113,4 @@ def format_plan(design: Design, plan: Plan) -> str:
         f"{row['family']:<14} {row['tests']:>5} {row['sd']:>9.3f} {row['mde']:>11.3f} {row['mde_worst_case']:>11.3f}   sd {row['sd_source']}"
         for row in plan.power
     ]
-    return "\n".join([*lines, *plan.notes])
+    return "\n".join([*lines, *plan.notes, *design.notes])

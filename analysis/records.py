@@ -52,13 +52,20 @@ CELLS = table(
         field("role", _STRING, "base, treatment, null or positive"),
         field("mixture_id", _STRING, "mixture that it draws from"),
         field("baseline", _STRING, "cell that it is compared with"),
-        field("transform", _STRING, "none, sham (slots redrawn) or shuffle (tokens of slots shuffled)"),
+        field(
+            "transform",
+            _STRING,
+            "none, sham (slots redrawn), shuffle (tokens of slots shuffled) or omit (slots left out, a shorter run)",
+        ),
+        field("share", _FLOAT, "share of the slots that the transform touches; 0 if it picks none by itself"),
+        field("tokens", _INT, "training tokens of a run", "tokens"),
+        field("lr", _FLOAT, "peak learning rate"),
         field("description", _STRING, "what was changed, in words"),
     ],
 )
 CONTRASTS = table(
     "contrasts",
-    "What is compared with what: a sum of cells, with its fill.",
+    "What is compared, with its fill; the cells are in contrast_cells.",
     [
         _DESIGN,
         field("contrast", _STRING, "name of the contrast"),
@@ -68,11 +75,21 @@ CONTRASTS = table(
         _METRIC,
         field("fill", _STRING, "proportional, named or none: what takes the place of what was removed"),
         field("slice", _STRING, "slice or decision that the verdict speaks of"),
-        field("treatment", _STRING, "cell that counts +1"),
-        field("baseline", _STRING, "cell that counts -1"),
+        field("method", _STRING, "how the cells are scored: retrain, or ngram (exact, by subtraction of counts)"),
         field("delta", _FLOAT, "half width of what counts as negligible", "bits per byte"),
         field("expected_sign", _INT, "+1 or -1 where a sign is expected by construction, else 0"),
         field("meaning", _STRING, "what a positive estimate says"),
+    ],
+)
+CONTRAST_CELLS = table(
+    "contrast_cells",
+    "The cells of every contrast: its estimate is the sum of coefficient times score, within blocks.",
+    [
+        _DESIGN,
+        field("contrast", _STRING, "name of the contrast"),
+        field("method", _STRING, "how the cells are scored: retrain or ngram"),
+        field("cell", _STRING, "cell"),
+        field("coefficient", _FLOAT, "factor of its score; they sum to 0"),
     ],
 )
 MIXTURE_WEIGHTS = table(
@@ -188,14 +205,20 @@ ESTIMATES = [
     _METRIC,
     field("method", _STRING, "how it was estimated: retrain, or ngram"),
     field("fill", _STRING, "what took the place of what was removed"),
-    field("estimate", _FLOAT, "mean within-block difference, treatment minus baseline", "bits per byte", nullable=True),
+    field(
+        "estimate",
+        _FLOAT,
+        "mean over blocks of the sum of coefficient times score (treatment minus baseline)",
+        "bits per byte",
+        nullable=True,
+    ),
     field("se", _FLOAT, "its standard error (variance moderated within the family)", "bits per byte", nullable=True),
     field("df", _FLOAT, "degrees of freedom of the moderated t", nullable=True),
     field("lo", _FLOAT, "lower end of the 95 % interval over new seeds", "bits per byte", nullable=True),
     field("hi", _FLOAT, "upper end of the 95 % interval over new seeds", "bits per byte", nullable=True),
     field("p", _FLOAT, "two-sided p of the moderated paired t", nullable=True),
     field("tost_p", _FLOAT, "p of 'not negligible' (two one-sided tests)", nullable=True),
-    field("n_blocks", _INT, "blocks in which both cells finished", "blocks"),
+    field("n_blocks", _INT, "blocks in which all cells finished", "blocks"),
     field("delta", _FLOAT, "half width of what counts as negligible", "bits per byte"),
     field(
         "dilution",
@@ -266,7 +289,7 @@ CONTROLS = table(
 )
 TABLES: dict[str, pa.Schema] = {
     schema.metadata[b"table"].decode(): schema
-    for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES,
+    for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, CONTRAST_CELLS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES,
                    TASK_ITEM_SCORES, EFFECTS, NOISE, POWER, CONTROLS)
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ block are thus not blurred by different draws.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -17,13 +18,20 @@ from typing import Literal
 import numpy as np
 
 from analysis.mixtures import Mixture
+from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import key64
 
-Transform = Literal["none", "sham", "shuffle"]
+Transform = Literal["none", "sham", "shuffle", "omit"]
+"""What is done to the slots besides drawing them from the mixture.
+
+sham     a random share of the slots is redrawn from the same mixture, with fresh content (true effect 0)
+shuffle  the tokens of a random share of the slots are shuffled (must hurt)
+omit     the slots of atoms that the mixture lacks are left out, with nothing in their place (a shorter run)
+"""
 SCHEDULE_VERSION = 2
 """Raised by hand when the same design would train on other tokens; enters the design_id."""
-SHAM_SHARE = 0.2
-SHUFFLE_SHARE = 0.2
+CONTROL_SHARE = 0.2
+"""Share of the slots that sham and shuffle touch unless a cell says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,14 @@ def race(weights: Mapping[str, float], slots: int, seed: str) -> np.ndarray:
     return winner
 
 
-def schedule(mixture: Mixture, reference: Mixture, slots: int, block_seed: str, transform: Transform = "none") -> Slots:
+def schedule(
+    mixture: Mixture,
+    reference: Mixture,
+    slots: int,
+    block_seed: str,
+    transform: Transform = "none",
+    share: float = CONTROL_SHARE,
+) -> Slots:
     """Fill the slots of a run.
 
     Args:
@@ -75,19 +90,21 @@ def schedule(mixture: Mixture, reference: Mixture, slots: int, block_seed: str, 
         reference: mixture of the baseline cell: a slot that the same atom wins in both keeps its text.
         slots: number of slots.
         block_seed: the same for every cell of a block.
-        transform: "sham" redraws a random 20 % of the slots from the same mixture, with fresh content (true
-            effect 0); "shuffle" shuffles the tokens of 20 % of the slots (must hurt).
+        transform: what is done besides.
+        share: share of the slots that the transform touches.
     """
     names = tuple(sorted(mixture.weights))
+    if transform == "omit":
+        return omitted(names, reference, slots, block_seed)
     winner = coupled(mixture, reference, slots, block_seed)
     redrawn = np.zeros(slots, bool)
     shuffled = np.zeros(slots, bool)
     if transform == "sham":
-        redrawn = generator(block_seed, "sham").random(slots) < SHAM_SHARE
+        redrawn = generator(block_seed, "sham").random(slots) < share
         fresh = np.array(names)[race(mixture.weights, slots, block_seed + "/sham")]
         winner = np.where(redrawn, fresh, winner)
     if transform == "shuffle":
-        shuffled = generator(block_seed, "shuffle").random(slots) < SHUFFLE_SHARE
+        shuffled = generator(block_seed, "shuffle").random(slots) < share
     before = np.array(sorted(reference.weights))[race(reference.weights, slots, block_seed)]
     position = np.empty(slots, np.int64)
     for name in names:
@@ -111,6 +128,36 @@ def coupled(mixture: Mixture, reference: Mixture, slots: int, seed: str) -> np.n
         takers = np.array(sorted(grown), dtype=object)[race(grown, slots, seed + "/freed")]
         winner[freed] = takers[freed]
     return winner.astype(str)
+
+
+def omitted(names: tuple[str, ...], reference: Mixture, slots: int, seed: str) -> Slots:
+    """Take the first slots of the baseline's race that go to some of its atoms: the same data, less the others.
+
+    Args:
+        names: atoms that stay, sorted.
+        reference: mixture of the baseline, which has them all.
+        slots: slots of the shorter run.
+        seed: names the block.
+
+    Raises:
+        ConfigError: if an atom is not in the baseline.
+    """
+    foreign = [name for name in names if name not in reference.weights]
+    if foreign:
+        raise ConfigError(message("omit", "not in the baseline", foreign[0], "atoms of the baseline"))
+    everyone = np.array(sorted(reference.weights))
+    stays = np.isin(everyone, names)
+    drawn = math.ceil(slots / sum(reference.weights[name] for name in names))
+    winner = race(reference.weights, drawn, seed)
+    while stays[winner].sum() < slots:  # a longer race begins with the same slots
+        drawn += max(8, drawn // 16)
+        winner = race(reference.weights, drawn, seed)
+    won = everyone[winner[stays[winner]][:slots]]
+    position = np.empty(slots, np.int64)
+    for name in names:
+        mine = won == name
+        position[mine] = np.arange(mine.sum())
+    return Slots(names, np.searchsorted(names, won), position, np.zeros(slots, bool))
 
 
 def _positions(mine: np.ndarray, before: np.ndarray, redrawn: np.ndarray) -> np.ndarray:

@@ -63,7 +63,8 @@ class StudyRuns:
         labels = {"design_id": self.design.design_id, "cell": cell.name, "block": block, "seed": seed}
         stream = cell_stream(self.workspace, self.design, self.atoms, cell, block)
         folder = self.study / "runs" / f"{cell.name}-{block}"
-        return RunJob(self.proxy, stream, seed, folder, self.heldouts, self.items, numerics, labels)
+        proxy = self.proxy if cell.lr is None else self.proxy.model_copy(update={"lr": cell.lr})
+        return RunJob(proxy, stream, seed, folder, self.heldouts, self.items, numerics, labels)
 
     def work(self, numerics: Numerics) -> list[WorkItem]:
         """Return all runs, block by block."""
@@ -156,7 +157,7 @@ def train_element(element: RunElement) -> None:
             message(element.workspace, "another design here than in the driver", runs.design.design_id,
                     element.design_id, "Do all workers see the same workspace and run the same version?")
         )  # fmt: skip
-    cell = next(cell for cell in runs.design.cells if cell.name == element.cell)
+    cell = runs.design.cell(element.cell)
     run_job(runs.job(cell, element.block, element.numerics), lambda: False)
 
 

@@ -50,7 +50,10 @@ COMMENT ON COLUMN run_table.unfiltered_bpb IS 'mean over targets, all held-out d
 
 CREATE VIEW effect_table AS
 WITH orders AS (
-    SELECT design_id, contrast, min(rowid) AS contrast_order, min(treatment) AS treatment FROM contrasts GROUP BY design_id, contrast
+    SELECT design_id, contrast, min(rowid) AS contrast_order FROM contrasts GROUP BY design_id, contrast
+), treatments AS (
+    SELECT design_id, contrast, method, any_value(cell) AS treatment FROM contrast_cells WHERE coefficient > 0
+    GROUP BY design_id, contrast, method HAVING count(*) = 1
 ), budgets AS (
     SELECT design_id, cell, max(tokens) AS train_tokens FROM runs GROUP BY design_id, cell
 ), detectable AS (
@@ -59,17 +62,18 @@ WITH orders AS (
     SELECT design_id, slice AS target, min(rowid) AS target_order FROM slices GROUP BY design_id, slice
 )
 SELECT e.*, coalesce(o.contrast_order, -1) AS contrast_order, coalesce(t.target_order, -1) AS target_order,
-    coalesce(o.treatment, e.contrast) AS treatment, b.train_tokens, d.mde, d.mde_single,
+    coalesce(c.treatment, e.slice) AS treatment, b.train_tokens, d.mde, d.mde_single,
     coalesce(e.reason, CASE WHEN e.family = 'own-slice' THEN 'by construction' END) AS note
 FROM effects e
 LEFT JOIN orders o ON o.design_id = e.design_id AND o.contrast = e.contrast
-LEFT JOIN budgets b ON b.design_id = e.design_id AND b.cell = o.treatment
+LEFT JOIN treatments c ON c.design_id = e.design_id AND c.contrast = e.contrast AND c.method = e.method
+LEFT JOIN budgets b ON b.design_id = e.design_id AND b.cell = c.treatment
 LEFT JOIN detectable d ON d.design_id = e.design_id AND d.family = e.family
 LEFT JOIN places t ON t.design_id = e.design_id AND t.target = e.target;
 COMMENT ON VIEW effect_table IS 'Every effect with its training budget, the smallest effect that could be seen, and what to know about it.';
 COMMENT ON COLUMN effect_table.contrast_order IS 'place of the contrast in the design';
 COMMENT ON COLUMN effect_table.target_order IS 'place of the target among the slices of the design';
-COMMENT ON COLUMN effect_table.treatment IS 'cell that counts +1';
+COMMENT ON COLUMN effect_table.treatment IS 'cell that counts +1; the slice or decision, if several do';
 COMMENT ON COLUMN effect_table.train_tokens IS 'tokens that the treatment was trained on [tokens]';
 COMMENT ON COLUMN effect_table.mde IS 'minimum detectable effect at the worst-case corrected alpha, from the measured noise [bits per byte]';
 COMMENT ON COLUMN effect_table.mde_single IS 'minimum detectable effect of a single test at alpha .05 [bits per byte]';

@@ -23,7 +23,7 @@ SPEC = {"tokens": 1000, "blocks": 5, "proxy": {"adequacy": "withhold"}}
 def contrast(cell: str, target: str, family: str, **changes: object) -> Contrast:
     values = {
         "name": f"{cell} on {target}", "family": family, "slice": cell.removeprefix("without_"), "target": target,
-        "population": "kept", "metric": "bpb", "fill": "proportional", "treatment": cell, "baseline": "full",
+        "population": "kept", "metric": "bpb", "fill": "proportional", "coef": {cell: 1.0, "full": -1.0},
         "delta": 0.05, "expected_sign": 0, "meaning": "",
     }  # fmt: skip
     return Contrast(**{**values, **changes})

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.mixtures import Mixture, leave_out, normalised, swap
-from analysis.schedule import SHAM_SHARE, schedule
+from analysis.schedule import CONTROL_SHARE, schedule
 from pipelines.contracts.errors import ConfigError
 
 WEIGHTS = st.dictionaries(st.sampled_from("abcdef"), st.floats(0.05, 1), min_size=2, max_size=6).map(normalised)
@@ -57,7 +57,7 @@ def test_the_sham_redraws_its_share_with_fresh_content() -> None:
     mixture = normalised({"a": 1, "b": 1})
     base, sham = schedule(mixture, mixture, 5000, "0/1"), schedule(mixture, mixture, 5000, "0/1", "sham")
     same = (named(base) == named(sham)) & (base.position == sham.position)
-    assert 1 - same.mean() == pytest.approx(SHAM_SHARE, abs=0.02)
+    assert 1 - same.mean() == pytest.approx(CONTROL_SHARE, abs=0.02)
     for atom in "ab":
         before = base.position[named(base) == atom].max()
         fresh = sham.position[(named(sham) == atom) & ~same]
@@ -71,6 +71,32 @@ def test_the_shuffle_marks_a_fifth_and_changes_nothing_else() -> None:
     assert np.array_equal(base.position, shuffled.position)
     assert shuffled.shuffled.mean() == pytest.approx(0.2, abs=0.02)
     assert not base.shuffled.any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(WEIGHTS, st.integers(0, 5))
+def test_an_omission_is_the_same_run_less_the_slots_of_the_atom(full: Mixture, block: int) -> None:
+    gone = sorted(full.weights)[0]
+    base = schedule(full, full, 900, f"0/{block}")
+    stays = named(base) != gone
+    count = int(stays.sum()) // 2
+    omitted = schedule(leave_out(full, [gone]), full, count, f"0/{block}", "omit")
+    assert np.array_equal(named(omitted), named(base)[stays][:count])
+    assert np.array_equal(omitted.position, base.position[stays][:count])
+    longer = schedule(leave_out(full, [gone]), full, 1000, f"0/{block}", "omit")
+    assert len(longer.atom) == 1000
+    assert np.array_equal(named(longer)[:count], named(omitted))
+
+
+def test_nothing_foreign_can_be_kept_by_an_omission() -> None:
+    with pytest.raises(ConfigError, match="not in the baseline: got c"):
+        schedule(normalised({"a": 1, "c": 1}), normalised({"a": 1, "b": 1}), 10, "0/0", "omit")
+
+
+def test_a_sham_has_the_dose_that_its_cell_names() -> None:
+    mixture = normalised({"a": 1, "b": 1})
+    base, sham = (schedule(mixture, mixture, 5000, "0/1", t, 0.05) for t in ("none", "sham"))
+    assert (base.position != sham.position).mean() == pytest.approx(0.05, abs=0.01)
 
 
 def test_another_process_draws_the_same() -> None:

@@ -362,7 +362,7 @@ def test_a_sweep_trains_the_same_runs(trained: Path, workspace: Path, design_fil
             pytest.skip(reason)
         config = choose_engine(CurateOptions("", "", None, "prism", flags=tuple(engines.engine_flags("prism")[2:])))
     names = ("model.safetensors", "scores.parquet", "curves.parquet", "item_scores.parquet")
-    folders = [trained / "runs" / f"{cell}-1" for cell in ("shuffle", "quality_reject_swap")]
+    folders = [trained / "runs" / f"{cell}-1" for cell in ("quality_reject_swap", "shuffle")]
     before = {folder / name: (folder / name).read_bytes() for folder in folders for name in names}
     for folder in folders:
         shutil.rmtree(folder)

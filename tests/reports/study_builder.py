@@ -45,7 +45,7 @@ def build_study(workspace: Path, *, broken_sham: bool = False) -> Path:
     ])  # fmt: skip
     _write(study, "slice_atoms", [{"slice": name, "atom": name} for name in SLICES])
     _write(study, "cells", [
-        {"cell": cell, "role": role, "mixture_id": f"m-{cell}", "baseline": "full", "transform": cell if cell in ("sham", "shuffle") else "none", "description": cell}
+        {"cell": cell, "role": role, "mixture_id": f"m-{cell}", "baseline": "full", "transform": cell if cell in ("sham", "shuffle") else "none", "share": 0.2, "tokens": TOKENS, "lr": 6e-3, "description": cell}
         for cell, (role, *_) in CELLS.items()
     ])  # fmt: skip
     _write_mixtures(study)
@@ -131,11 +131,15 @@ def _contrast(cell: str, target: str) -> dict:
 
 
 def _write_effects(study: Path, bpb: dict) -> None:
-    contrasts, effects, controls = [], [], []
+    contrasts, coefficients, effects, controls = [], [], [], []
     for cell in list(CELLS)[1:]:
         for target in TARGETS:
             contrast = _contrast(cell, target)
-            contrasts.append({**contrast, "treatment": cell, "baseline": "full"})
+            contrasts.append({**contrast, "method": "retrain"})
+            named = {"contrast": contrast["contrast"], "method": "retrain"}
+            coefficients += [
+                {**named, "cell": one, "coefficient": factor} for one, factor in ((cell, 1.0), ("full", -1.0))
+            ]
             population = contrast["population"]
             d = np.array([bpb[cell, b, target, population] - bpb["full", b, target, population] for b in range(BLOCKS)])
             effects.append({**contrast, **_judge(d, flip=contrast["family"] in ("decisions", "controls"))})
@@ -156,6 +160,7 @@ def _write_effects(study: Path, bpb: dict) -> None:
                 }
             )
     _write(study, "contrasts", contrasts)
+    _write(study, "contrast_cells", coefficients)
     _write(study, "effects", effects)
     _write(study, "controls", controls)
     sham = [bpb["sham", b, "web", "kept"] - bpb["full", b, "web", "kept"] for b in range(BLOCKS)]

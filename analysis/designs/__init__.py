@@ -1,0 +1,31 @@
+"""Designs: functions (spec, atoms) -> (cells, contrasts), one file per kind, in the dict `DESIGNS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from analysis.design_file import DesignSpec
+from analysis.designs.base import NEAR_DUPLICATES, NEAR_LEADERS, QUALITY_REJECTS
+from analysis.designs.cells import Cell, Contrast, Design, difference
+from analysis.designs.demo import demo
+from analysis.slices import Atoms, Slice
+
+__all__ = ["DESIGNS", "Cell", "Contrast", "Design", "build_design", "design_slices", "difference"]
+
+DESIGNS: dict[str, Callable[[DesignSpec, Atoms], tuple[list[Cell], list[Contrast]]]] = {"demo": demo}
+DECISIONS: dict[str, Callable[[DesignSpec], tuple[Slice, ...]]] = {
+    "demo": lambda _: (NEAR_DUPLICATES, QUALITY_REJECTS, NEAR_LEADERS)
+}
+"""Slices that a kind needs besides its targets: decisions, rejects of a rule, bins of a signal."""
+
+
+def design_slices(spec: DesignSpec) -> tuple[Slice, ...]:
+    """Return the slices of a design: its own (targets), and those of its kind."""
+    own = tuple(Slice(name, one.where, "source", one.description) for name, one in spec.slices.items())
+    return (*own, *DECISIONS[spec.design](spec))
+
+
+def build_design(spec: DesignSpec, atoms: Atoms, corpus: str) -> Design:
+    """Build a design from its file and the atoms of a workspace."""
+    cells, contrasts = DESIGNS[spec.design](spec, atoms)
+    return Design(spec, tuple(spec.slices), tuple(cells), tuple(contrasts), corpus)

@@ -1,0 +1,126 @@
+"""What a design is made of: cells (what is trained) and contrasts (what is compared)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from analysis.design_file import DesignSpec
+from analysis.mixtures import Mixture
+from analysis.schedule import CONTROL_SHARE, SCHEDULE_VERSION, Transform
+from pipelines.contracts.errors import ConfigError, message
+from pipelines.contracts.ids import fingerprint
+
+Family = Literal["own-slice", "cross-slice", "decisions", "controls", "downstream"]
+Fill = Literal["proportional", "named", "none"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One mixture that is trained, once per block.
+
+    Attributes:
+        name: name; runs are called `<name>-<block>`.
+        mixture: what it draws from.
+        role: what it is there for.
+        baseline: cell whose slots it keeps as far as its weights allow.
+        description: what was changed, in words.
+        transform: what is done to the slots besides (`analysis.schedule`).
+        target_slice: slice or decision that the cell is about.
+        share: share of the slots that the transform touches.
+        tokens: training tokens, if not those of the design.
+        lr: peak learning rate, if not the proxy's.
+    """
+
+    name: str
+    mixture: Mixture
+    role: Literal["base", "treatment", "null", "positive"]
+    baseline: str
+    description: str
+    transform: Transform = "none"
+    target_slice: str = ""
+    share: float = CONTROL_SHARE
+    tokens: int | None = None
+    lr: float | None = None
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A sum of cells on one target; the verdict speaks of `slice`.
+
+    Attributes:
+        name: name; with `method`, unique in a design.
+        family: tests of a family are corrected together.
+        slice: slice or decision that the verdict speaks of.
+        target: held-out slice.
+        population: "kept" or "unfiltered".
+        metric: "bpb" or "choice_margin".
+        fill: what takes the place of what was removed.
+        coef: cell -> coefficient; they sum to 0.
+        delta: half width of what counts as negligible, in bits per byte.
+        expected_sign: +1 or -1 where a sign is expected by construction, else 0.
+        meaning: what a positive estimate says.
+        method: how the cells are scored: "retrain" or "ngram".
+    """
+
+    name: str
+    family: Family
+    slice: str
+    target: str
+    population: str
+    metric: str
+    fill: Fill
+    coef: Mapping[str, float]
+    delta: float
+    expected_sign: int
+    meaning: str
+    method: str = "retrain"
+
+    def __post_init__(self) -> None:
+        """Check the coefficients.
+
+        Raises:
+            ConfigError: if they are not finite, or do not sum to 0.
+        """
+        total = sum(self.coef.values())
+        if not self.coef or not abs(total) < 1e-9:
+            found = f"a sum of {total} over {sorted(self.coef)}"
+            raise ConfigError(message(f"contrast {self.name!r}", "not a contrast", found, "coefficients that sum to 0"))
+
+
+def difference(treatment: str, baseline: str) -> dict[str, float]:
+    """Return the coefficients of treatment minus baseline."""
+    return {treatment: 1.0, baseline: -1.0}
+
+
+@dataclass(frozen=True)
+class Design:
+    """A study, hashed before any result exists."""
+
+    spec: DesignSpec
+    targets: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    contrasts: tuple[Contrast, ...]
+    corpus: str
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What the plan says besides: doses, overlaps, aliases."""
+
+    @property
+    def design_id(self) -> str:
+        """Hash of everything that the study depends on; a section that a file leaves out plays no part."""
+        cells = [
+            [c.name, dict(c.mixture.weights), dict(c.mixture.pools), c.transform, c.share, c.baseline, c.tokens, c.lr]
+            for c in self.cells
+        ]
+        contrasts = [[c.name, c.method, c.target, c.population, c.metric, dict(c.coef)] for c in self.contrasts]
+        spec = self.spec.model_dump(mode="json", exclude_none=True)
+        return fingerprint(spec, cells, contrasts, self.corpus, SCHEDULE_VERSION)[:12]
+
+    def cell(self, name: str) -> Cell:
+        """Return a cell by its name."""
+        return next(cell for cell in self.cells if cell.name == name)
+
+    def tokens(self, cell: Cell) -> int:
+        """Return the training tokens of a run of a cell."""
+        return cell.tokens or self.spec.tokens
