@@ -18,6 +18,7 @@ from benchmarks.science.contract import Results
 from pipelines.contracts import storage
 
 FOLDER = Path(__file__).with_name("results")
+MEASURED = ("analysis", "pipelines", "benchmarks/science/*.py")
 PACKAGES = ("torch", "numpy", "scipy", "pyarrow", "duckdb")
 
 
@@ -48,11 +49,12 @@ def plain(value: Any) -> Any:
 
 
 def commit() -> str:
-    """Name the commit of this checkout; a `+` says that tracked files differ from it."""
-    found = subprocess.run(
-        ["git", "describe", "--always", "--dirty=+", "--exclude=*"], capture_output=True, text=True, check=False
+    """Name the commit of this checkout; a `+` says that code which is measured differs from it."""
+    head, changed = (
+        subprocess.run(["git", *command], capture_output=True, text=True, check=False).stdout.strip()
+        for command in (("rev-parse", "--short", "HEAD"), ("status", "--porcelain", "--", *MEASURED))
     )
-    return found.stdout.strip() or "unknown"
+    return f"{head or 'unknown'}{'+' if changed else ''}"
 
 
 def write(path: Path, kept: dict[str, Any]) -> None:
