@@ -288,6 +288,30 @@ def effects(
     run_effects(workspace, design, as_json=json)
 
 
+_LADDER_EPILOG = """
+**Examples**
+
+`mixtrace ladder build/demo` — all studies of the workspace whose effects were estimated
+
+`mixtrace ladder build/demo 1f0c2ab3d4e5 9a7b6c5d4e3f --top 9a7b6c5d4e3f` — two of them, compared with the second
+
+Studies of one design are rungs if they differ in `proxy` or `tokens` only (`proxy: {model: ngram}` is the lowest).
+"""
+
+
+@app.command(epilog=_LADDER_EPILOG)
+def ladder(
+    workspace: WorkspaceArgument,
+    studies: Annotated[list[str] | None, typer.Argument(help="design_ids; default: all.")] = None,
+    top: Annotated[str | None, typer.Option(help="design_id to compare with; default: the dearest per run.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say which cheap proxies rank slices and decisions as a dear one does, and which is the cheapest that decides a question."""
+    from analysis.influence.ladder_command import run_ladder
+
+    run_ladder(workspace, studies or [], top, as_json=json)
+
+
 @model_app.command("export", epilog=_EXPORT_EPILOG)
 def model_export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run: WORKSPACE/analysis/STUDY/runs/RUN.")],

@@ -15,6 +15,7 @@ from analysis import records
 from analysis.design_data import cell_stream, design_of
 from analysis.design_file import DesignSpec
 from analysis.designs import Cell, Contrast, Design
+from analysis.ngram_contrasts import PREFIX as NGRAM_PREFIX
 from analysis.ngram_contrasts import ngram_contrasts
 from analysis.plan import format_plan, make_plan
 from analysis.slices import Atoms, summarise
@@ -243,12 +244,12 @@ def finish_study(runs: StudyRuns) -> None:
 
     runs.train_ngrams()
     done = [json.loads((folder / "run.json").read_text("utf-8")) for folder in records.list_runs(runs.study)]
-    neural = [record for record in done if record["model"] != "ngram"]
-    diverged = [record for record in neural if record["status"] == "diverged"]
+    trained = [record for record in done if not record["cell"].startswith(NGRAM_PREFIX)]
+    diverged = [record for record in trained if record["status"] == "diverged"]
     for record in diverged:
         print(f"run {record['run_id']} diverged: {record['reason']}")
-    print(f"{len(neural)} runs done ({len(diverged)} diverged) in {runs.study}")
-    print(speed_line(runs.proxy, neural))
+    print(f"{len(trained)} runs done ({len(diverged)} diverged) in {runs.study}")
+    print(speed_line(runs.proxy, trained))
 
 
 def _raise_for(outcomes: list) -> None:

@@ -23,10 +23,12 @@ class ProxySpec(StrictModel):
     """The proxy model; the vocabulary comes from the workspace. Models of a pseudo-likelihood judge nothing.
 
     Attributes:
+        order: order of an n-gram, which is counted anew for every cell (not subtracted); 3 if not named.
         adequacy: what becomes of the verdicts of a proxy that does not beat the 3-gram of the same tokens.
     """
 
-    model: Literal["llama", "lstm", "feedforward"] = "llama"
+    model: Literal["llama", "lstm", "feedforward", "ngram"] = "llama"
+    order: Annotated[int, Field(ge=1)] | None = None
     d_model: int = 64
     layers: int = 2
     heads: int = 2

@@ -287,10 +287,72 @@ CONTROLS = table(
         field("detail", _STRING, "what was found and what was expected"),
     ],
 )
+_RUNG = [
+    field("design_id", _STRING, "ladder: the study that is its top rung"),
+    field("rung_design_id", _STRING, "study that is the rung"),
+    field("rung", _STRING, "name of the rung: model, parameters (order of an n-gram), tokens"),
+]
+RUNGS = table(
+    "rungs",
+    "Studies of one design with other proxies or budgets, joined into a ladder by `mixtrace ladder`.",
+    [
+        *_RUNG,
+        field("position", _INT, "place by cost, from 0, the cheapest"),
+        field("is_top", _BOOL, "whether the others are compared with it"),
+        field("model", _STRING, "kind of the proxy"),
+        field("parameters", _INT, "parameters of the proxy; null for an n-gram", nullable=True),
+        field("tokens", _INT, "training tokens per run", "tokens"),
+        field("n_blocks", _INT, "blocks", "blocks"),
+        field("cpu_s_per_run", _FLOAT, "mean processor time of training", "s"),
+        field("flops_per_run", _FLOAT, "arithmetic of training by formula; null for an n-gram", "FLOP", nullable=True),
+        field("contrasts", _INT, "cross-slice and decision contrasts that all rungs share"),
+    ],
+)
+RUNG_AGREEMENT = table(
+    "rung_agreement",
+    "How often a rung puts two contrasts on a target in the order that the top rung determines.",
+    [
+        *_RUNG,
+        field("target", _STRING, "held-out slice; 'all' for all of them"),
+        _POPULATION,
+        field("pairs", _INT, "pairs of contrasts whose order the top rung determines"),
+        field("agree", _INT, "pairs that the rung determines in the same order"),
+        field("disagree", _INT, "pairs that it determines in the other order"),
+        field("undetermined", _INT, "pairs that it does not determine"),
+        field("agreement", _FLOAT, "share that agrees; null without pairs", nullable=True),
+        field("lo", _FLOAT, "lower end of its 95 % interval over cells and blocks", nullable=True),
+        field("hi", _FLOAT, "upper end of its 95 % interval over cells and blocks", nullable=True),
+        field(
+            "redrawn",
+            _FLOAT,
+            "mean share over resamples; of the top rung against itself, the ceiling: what a second study would reach",
+            nullable=True,
+        ),
+        field("claimed", _BOOL, "whether 90 % may be claimed: the lower end exceeds .9"),
+        field("reason", _STRING, "why there is no share", nullable=True),
+    ],
+)
+RUNG_ANSWERS = table(
+    "rung_answers",
+    "The cheapest rung that decides a question as the top rung does; selected, so to be confirmed with fresh seeds.",
+    [
+        field("design_id", _STRING, "ladder: the study that is its top rung"),
+        field("contrast", _STRING, "the question"),
+        field("family", _STRING, "cross-slice or decisions"),
+        field("slice", _STRING, "slice or decision that the verdict speaks of"),
+        _TARGET,
+        _POPULATION,
+        field("verdict_at_top", _STRING, "verdict of the top rung"),
+        field("estimate_at_top", _FLOAT, "its estimate", "bits per byte", nullable=True),
+        field("cheapest_design_id", _STRING, "cheapest rung with the same verdict", nullable=True),
+        field("cheapest", _STRING, "its name", nullable=True),
+        field("reason", _STRING, "why there is none, or which rungs say the opposite", nullable=True),
+    ],
+)
 TABLES: dict[str, pa.Schema] = {
     schema.metadata[b"table"].decode(): schema
     for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, CONTRAST_CELLS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES,
-                   TASK_ITEM_SCORES, EFFECTS, NOISE, POWER, CONTROLS)
+                   TASK_ITEM_SCORES, EFFECTS, NOISE, POWER, CONTROLS, RUNGS, RUNG_AGREEMENT, RUNG_ANSWERS)
 }  # fmt: skip
 
 

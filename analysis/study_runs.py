@@ -97,7 +97,7 @@ def open_runs(workspace: Path, design: Design, atoms: Atoms) -> StudyRuns:
     token_bytes = vocabulary_bytes(workspace / "tokenizer/tokenizer.json")
     kept = [heldout for heldout in heldouts if heldout.population == "kept"]
     items = [item for h in kept for item in build_choice_items(h, spec.choice_items, spec.seed, token_bytes)]
-    fields = spec.proxy.model_dump(exclude={"adequacy"})
+    fields = spec.proxy.model_dump(exclude={"adequacy"}, exclude_none=True)
     proxy = Proxy(vocab_size=len(token_byte_lengths(str(workspace))), eos_id=_end_of_text(workspace), **fields)
     return StudyRuns(workspace, design, atoms, proxy, heldouts, items)
 

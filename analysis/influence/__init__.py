@@ -13,6 +13,7 @@ slice, a topic, a document); a query is a held-out text.
 | `exact_ngram.py` | exact leave-one-out of the n-gram of the same rows |
 | `convex.py` | the oracle: a convex model whose influence function and retraining are both exact |
 | `lds.py`, `validate.py` | how far predictions agree with retraining |
+| `rungs.py`, `ladder.py` | how far cheap proxies rank interventions as a dear one does |
 | `contrasts.py` | from units to contrasts of a design (`from_attribution`) |
 | `tracing.py` | which slice raised which tokens of a text |
 """

@@ -23,6 +23,8 @@ def speed_line(proxy: Proxy, runs: Sequence[Mapping[str, Any]]) -> str:
     if not rates:
         return "no run finished"
     rate = float(np.median(rates))
+    if proxy.model == "ngram":
+        return f"{rate:,.0f} tokens per CPU-second (counted, one thread, median of {len(rates)} runs)"
     first = runs[0]
     how = f"{first['dtype']}, {'compiled' if first['compiled'] else 'eager'}"
     line = f"{rate:,.0f} tokens per CPU-second ({how}, one thread, median of {len(rates)} runs)"

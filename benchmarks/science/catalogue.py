@@ -10,6 +10,7 @@ from benchmarks.science.contract import Study
 STUDIES: dict[str, str] = {
     "oracles": "science",
     "truth": "science",
+    "ladder": "science-ladder",
 }
 """Name of the module to target of the Makefile."""
 

@@ -11,6 +11,7 @@ from reports.pages import (
     curation,
     downstream,
     duplicates,
+    ladder,
     languages,
     method,
     mixtures,
@@ -31,6 +32,7 @@ PAGES: tuple[Callable[[duckdb.DuckDBPyConnection], Page], ...] = (
     perplexity.page,
     downstream.page,
     controls.page,
+    ladder.page,
     runs.page,
     method.page,
 )
