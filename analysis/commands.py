@@ -204,11 +204,7 @@ def prepare(workspace: Path, design_file: Path, workers: int, device: str = "aut
 def progress(runs: StudyRuns) -> tuple[int, object]:
     """Return how many runs of a sweep are finished, and the ages of its checkpoints, which move while it runs."""
     folder = runs.study / "runs"
-    finished = sum(
-        (folder / f"{c.name}-{b}" / "run.json").exists()
-        for c in runs.design.cells
-        for b in range(runs.design.spec.blocks)
-    )
+    finished = sum((folder / f"{c.name}-{b}" / "run.json").exists() for c, b in runs.design.runs())
     return finished, tuple(sorted(path.stat().st_mtime_ns for path in folder.glob("*/checkpoint.safetensors")))
 
 
@@ -220,7 +216,7 @@ class RunsLeft:
     """
 
     def __init__(self, runs: StudyRuns) -> None:
-        self._total = len(runs.design.cells) * runs.design.spec.blocks
+        self._total = len(runs.design.runs())
         self._before = progress(runs)[0]
         self._start = self._shown = time.monotonic()
 

@@ -60,6 +60,44 @@ class RejectSwap(StrictModel):
     min_pool_tokens: int = 20_000
 
 
+class SwarmSpec(StrictModel):
+    """Mixtures that are drawn at random around the natural one, for laws to learn from.
+
+    Attributes:
+        runs: mixtures that are drawn; one run each.
+        temperature: natural weights are raised to this power first (below 1: flatter).
+        strength: ends of the Dirichlet strength, drawn log-uniform: low ends give mixtures far from natural.
+        caps: most weight of a slice, in the swarm and in the optimum.
+        floors: least weight of a slice, in the swarm and in the optimum.
+        utility: weight of each target in the utility; 0 for the others; all alike if none is named.
+        single_slices: also train on each slice alone, which the baseline MixMin needs.
+    """
+
+    runs: Annotated[int, Field(ge=20)] = 48
+    temperature: Annotated[float, Field(ge=0)] = 0.5
+    strength: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 20.0)
+    caps: dict[SliceName, float] = Field(default_factory=dict)
+    floors: dict[SliceName, float] = Field(default_factory=dict)
+    utility: dict[SliceName, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    single_slices: bool = False
+
+    def importance(self, target: str) -> float:
+        """Return the weight of a target in the utility, on any scale."""
+        return self.utility.get(target, 0.0) if self.utility else 1.0
+
+
+class ConfirmationSpec(StrictModel):
+    """Mixtures that a law has selected, to be run against natural with fresh seeds.
+
+    Attributes:
+        of: the swarm's design_id.
+        mixtures: by name, the weights of the slices.
+    """
+
+    of: str
+    mixtures: dict[str, dict[SliceName, float]]
+
+
 class DesignSpec(StrictModel):
     """A design.
 
@@ -81,12 +119,14 @@ class DesignSpec(StrictModel):
     """
 
     name: str
-    design: Literal["demo"] = "demo"
+    design: Literal["demo", "swarm", "confirmation"] = "demo"
     slices: dict[SliceName, SliceSpec]
     weights: dict[SliceName, float] = Field(default_factory=dict)
     leave_out: tuple[SliceName, ...] = ()
     near_duplicates: NearDuplicateSwap | None = None
     rejects: RejectSwap | None = None
+    swarm: SwarmSpec | None = None
+    confirmation: ConfirmationSpec | None = None
     proxy: ProxySpec = ProxySpec()
     blocks: Annotated[int, Field(ge=2)] = 5
     tokens: Annotated[int, Field(ge=1024)] = 262_144
@@ -101,7 +141,8 @@ class DesignSpec(StrictModel):
     @model_validator(mode="after")
     def _names_are_slices(self) -> DesignSpec:
         swapped = (self.near_duplicates.slice,) if self.near_duplicates else ()
-        for name in (*self.leave_out, *self.weights, *swapped):
+        drawn = (*self.swarm.caps, *self.swarm.floors, *self.swarm.utility) if self.swarm else ()
+        for name in (*self.leave_out, *self.weights, *swapped, *drawn):
             if name not in self.slices:
                 raise ValueError(f"names of slices, not {name!r}. {did_you_mean(name, self.slices)}")
         if any(weight <= 0 for weight in self.weights.values()):

@@ -10,18 +10,36 @@ from analysis import records
 from analysis.commands import contrasts_of
 from analysis.designs import Contrast
 from analysis.effects import Study, dilution, learning_slope, load_study, measure
+from analysis.estimates import predicted_rows
 from analysis.noise import measured_sd, noise_rows, power_rows
 from analysis.verdicts import adequacy_row, control_rows, judge, void_reason, withheld_reason, withhold
 from pipelines.contracts.errors import InputError, message
 
 
 def run_effects(workspace: Path, design_id: str | None = None, *, as_json: bool = False) -> None:
-    """Estimate and judge the effects of a study.
+    """Estimate and judge the effects of a study, and print them.
 
     Raises:
         InputError: if there is no study, or it has no finished run.
     """
-    study_folder = find_study(workspace, design_id)
+    folder = find_study(workspace, design_id)
+    tables = measure_study(folder)
+    if as_json:
+        print(json.dumps(tables, indent=1))
+        return
+    spec = json.loads((folder / "design.json").read_text("utf-8"))["spec"]
+    print(format_effects(tables["effects"], tables["controls"], tables["noise"], spec))
+
+
+def measure_study(study_folder: Path) -> dict[str, list[dict]]:
+    """Estimate and judge the effects of a study and write its tables; what other methods predicted stays in place.
+
+    Returns:
+        Rows of `effects`, `noise`, `power`, `controls`.
+
+    Raises:
+        InputError: if it has no finished run.
+    """
     body = json.loads((study_folder / "design.json").read_text("utf-8"))
     spec, targets = body["spec"], tuple(body["targets"])
     study = load_study(study_folder)
@@ -40,12 +58,12 @@ def run_effects(workspace: Path, design_id: str | None = None, *, as_json: bool 
     adequacy = adequacy_row(study, targets, spec["blocks"], body["design_id"])
     controls = [*control_rows(retrained, body["design_id"]), *([adequacy] if adequacy else [])]
     reason = withheld_reason(controls, spec["proxy"]["adequacy"])
-    effects = withhold(effects, reason)
+    effects = [*withhold(effects, reason), *predicted_rows(study_folder)]
     tables = {"effects": effects, "noise": noise, "power": power, "controls": controls}
     records.write_table(study_folder / "runs.parquet", study.runs, "runs")
     for name, rows in tables.items():
         records.write_table(study_folder / f"{name}.parquet", records.from_rows(rows, name), name)
-    print(json.dumps(tables, indent=1) if as_json else format_effects(effects, controls, noise, spec))
+    return tables
 
 
 def find_study(workspace: Path, design_id: str | None) -> Path:

@@ -45,7 +45,7 @@ def make_plan(design: Design, atoms: Atoms, workers: int) -> Plan:
             held-out component: all before training.
     """
     spec = design.spec
-    runs = len(design.cells) * spec.blocks
+    runs = len(design.runs())
     if runs > spec.max_runs:
         raise ConfigError(message("design", "more runs than the budget", runs, f"at most max_runs = {spec.max_runs}"))
     epochs = {cell.name: _greatest_epochs(design, atoms, cell) for cell in design.cells}
@@ -58,7 +58,7 @@ def make_plan(design: Design, atoms: Atoms, workers: int) -> Plan:
                 )
             )
     notes = tuple(_target_note(atoms, target) for target in design.targets)
-    train_tokens = spec.blocks * sum(design.tokens(cell) for cell in design.cells)
+    train_tokens = sum(design.tokens(cell) for cell, _ in design.runs())
     seconds = PRIOR_S_PER_RUN * train_tokens / PRIOR_TOKENS / workers
     power = power_rows(list(design.contrasts), spec.blocks, spec.prior_sd_bpb, "assumed", design.design_id)
     return Plan(runs, train_tokens, seconds, epochs, power, notes)
@@ -100,7 +100,7 @@ def format_plan(design: Design, plan: Plan) -> str:
     """Lay the plan out for a terminal."""
     spec = design.spec
     lines = [
-        f"design {spec.name} ({design.design_id}): {len(design.cells)} cells x {spec.blocks} blocks = {plan.runs} runs "
+        f"design {spec.name} ({design.design_id}): {len(design.cells)} cells, {spec.blocks} blocks, {plan.runs} runs "
         f"of {_budgets(design)} tokens, {plan.train_tokens / 1e6:.1f} M in all",
         f"expected time {plan.seconds / 60:.1f} minutes of training (at {PRIOR_S_PER_RUN:.0f} s per run and core, assumed)",
         f"{'cell':<22} {'role':<10} {'epochs at most':>14}  {'what was changed'}",

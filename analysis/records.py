@@ -203,7 +203,7 @@ ESTIMATES = [
     _TARGET,
     _POPULATION,
     _METRIC,
-    field("method", _STRING, "how it was estimated: retrain, or ngram"),
+    field("method", _STRING, "how it was estimated: retrain, ngram, or law (predicted from a swarm)"),
     field("fill", _STRING, "what took the place of what was removed"),
     field(
         "estimate",

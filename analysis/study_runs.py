@@ -69,11 +69,10 @@ class StudyRuns:
     def work(self, numerics: Numerics) -> list[WorkItem]:
         """Return all runs, block by block."""
         items = []
-        for block in range(self.design.spec.blocks):
-            for cell in self.design.cells:
-                job = self.job(cell, block, numerics)
-                cost = float(self.proxy.flops_per_token * job.stream.n_slots * self.proxy.context)
-                items.append(WorkItem(job.out.name, job.out, cost, job))
+        for cell, block in self.design.runs():
+            job = self.job(cell, block, numerics)
+            cost = float(self.proxy.flops_per_token * job.stream.n_slots * self.proxy.context)
+            items.append(WorkItem(job.out.name, job.out, cost, job))
         return items
 
     def train_ngrams(self) -> None:
@@ -137,8 +136,7 @@ def elements(runs: StudyRuns, numerics: Numerics) -> list[RunElement]:
     place = os.path.abspath(runs.workspace)
     return [
         RunElement(place, spec, runs.design.design_id, cell.name, block, numerics)
-        for block in range(runs.design.spec.blocks)
-        for cell in runs.design.cells
+        for cell, block in runs.design.runs()
         if not (runs.study / "runs" / f"{cell.name}-{block}" / "run.json").exists()
     ]
 

@@ -6,7 +6,7 @@ undetermined     everything else: more blocks would be needed
 withheld         any of them, of a study whose controls fail or whose proxy loses to a 3-gram (`withhold`)
 
 The verdict speaks of the slice (if leaving it out raises the loss, the slice helps), of the decision (if
-training on what was dropped raises the loss, dropping it helps), and for controls of the treatment.
+training on what was dropped raises the loss, dropping it helps), and for controls and optima of the treatment.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def judge(estimates: list[dict], alpha: float = ALPHA) -> list[dict]:
                 "tost_q": None if math.isnan(tost_value) else float(tost_value),
                 "verdict": verdict,
                 "reason": reason,
-                "interval_population": INTERVAL_POPULATION,
+                "interval_population": row.get("interval_population", INTERVAL_POPULATION),
             }
         )
     return judged
@@ -64,7 +64,7 @@ def _number(value: float | None) -> float:
 def _verdict(row: dict, q: float, tost_q: float, alpha: float) -> str:
     if not math.isnan(q) and q <= alpha:
         worse_without = row["estimate"] > 0 if row["metric"] == "bpb" else row["estimate"] < 0
-        speaks_of_the_treatment = row["family"] == "controls"
+        speaks_of_the_treatment = row["family"] in ("controls", "optimum")
         return "helps" if worse_without != speaks_of_the_treatment else "hurts"
     if not math.isnan(tost_q) and tost_q <= alpha:
         return "negligible"

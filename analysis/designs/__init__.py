@@ -7,12 +7,18 @@ from collections.abc import Callable
 from analysis.design_file import DesignSpec
 from analysis.designs.base import NEAR_DUPLICATES, NEAR_LEADERS, QUALITY_REJECTS
 from analysis.designs.cells import Cell, Contrast, Design, difference
+from analysis.designs.confirmation import confirmation
 from analysis.designs.demo import demo
+from analysis.designs.swarm import swarm
 from analysis.slices import Atoms, Slice
 
 __all__ = ["DESIGNS", "Cell", "Contrast", "Design", "build_design", "design_slices", "difference"]
 
-DESIGNS: dict[str, Callable[[DesignSpec, Atoms], tuple[list[Cell], list[Contrast]]]] = {"demo": demo}
+DESIGNS: dict[str, Callable[[DesignSpec, Atoms], tuple[list[Cell], list[Contrast]]]] = {
+    "demo": demo,
+    "swarm": swarm,
+    "confirmation": confirmation,
+}
 DECISIONS: dict[str, Callable[[DesignSpec], tuple[Slice, ...]]] = {
     "demo": lambda _: (NEAR_DUPLICATES, QUALITY_REJECTS, NEAR_LEADERS)
 }
@@ -22,7 +28,11 @@ DECISIONS: dict[str, Callable[[DesignSpec], tuple[Slice, ...]]] = {
 def design_slices(spec: DesignSpec) -> tuple[Slice, ...]:
     """Return the slices of a design: its own (targets), and those of its kind."""
     own = tuple(Slice(name, one.where, "source", one.description) for name, one in spec.slices.items())
-    return (*own, *DECISIONS[spec.design](spec))
+    return (*own, *DECISIONS.get(spec.design, _no_decisions)(spec))
+
+
+def _no_decisions(_: DesignSpec) -> tuple[Slice, ...]:
+    return ()
 
 
 def build_design(spec: DesignSpec, atoms: Atoms, corpus: str) -> Design:

@@ -12,7 +12,7 @@ from analysis.schedule import CONTROL_SHARE, SCHEDULE_VERSION, Transform
 from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import fingerprint
 
-Family = Literal["own-slice", "cross-slice", "decisions", "controls", "downstream"]
+Family = Literal["own-slice", "cross-slice", "decisions", "controls", "downstream", "optimum"]
 Fill = Literal["proportional", "named", "none"]
 
 
@@ -31,6 +31,7 @@ class Cell:
         share: share of the slots that the transform touches.
         tokens: training tokens, if not those of the design.
         lr: peak learning rate, if not the proxy's.
+        blocks: how many of the blocks it is run in, the first ones; all if not given.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Cell:
     share: float = CONTROL_SHARE
     tokens: int | None = None
     lr: float | None = None
+    blocks: int | None = None
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,17 @@ class Design:
     def design_id(self) -> str:
         """Hash of everything that the study depends on; a section that a file leaves out plays no part."""
         cells = [
-            [c.name, dict(c.mixture.weights), dict(c.mixture.pools), c.transform, c.share, c.baseline, c.tokens, c.lr]
+            [
+                c.name,
+                dict(c.mixture.weights),
+                dict(c.mixture.pools),
+                c.transform,
+                c.share,
+                c.baseline,
+                c.tokens,
+                c.lr,
+                *([c.blocks] if c.blocks else []),
+            ]
             for c in self.cells
         ]
         contrasts = [[c.name, c.method, c.target, c.population, c.metric, dict(c.coef)] for c in self.contrasts]
@@ -120,6 +132,15 @@ class Design:
     def cell(self, name: str) -> Cell:
         """Return a cell by its name."""
         return next(cell for cell in self.cells if cell.name == name)
+
+    def runs(self) -> list[tuple[Cell, int]]:
+        """Return every run, block by block: its cell and block."""
+        return [
+            (cell, block)
+            for block in range(self.spec.blocks)
+            for cell in self.cells
+            if cell.blocks is None or block < cell.blocks
+        ]
 
     def tokens(self, cell: Cell) -> int:
         """Return the training tokens of a run of a cell."""
