@@ -23,7 +23,8 @@ from pipelines.contracts.tasks import Context, MapStage, ShuffleStage, Stage, Ta
 if TYPE_CHECKING:
     import apache_beam as beam
 
-_MAX_TASKS_PER_PIPELINE = 8
+_MAX_TASKS_PER_PIPELINE = {"run": 8, "map_to_files": 32, "reduce_from_files": 32}
+"""By role: the halves of a shuffle are short, and one of many parts would be hundreds of pipelines."""
 _MAX_POISON = 20
 
 
@@ -95,7 +96,8 @@ class LocalExecutor:
         map_keys: tuple[str, ...] = (),
         wanted: frozenset[int] | None = None,
     ) -> None:
-        items = [WorkItem(context, role, group, map_keys, wanted) for group in group_tasks(tasks, self._workers)]
+        groups = group_tasks(tasks, self._workers, _MAX_TASKS_PER_PIPELINE[role])
+        items = [WorkItem(context, role, group, map_keys, wanted) for group in groups]
         if self._pool is None:
             for item in items:
                 run_item(item)
@@ -169,13 +171,18 @@ class StallWatch:
         return markers
 
 
-def group_tasks(tasks: list[Task], workers: int) -> list[tuple[Task, ...]]:
+def group_tasks(tasks: list[Task], workers: int, most: int) -> list[tuple[Task, ...]]:
     """Cut tasks into groups: one big task each, or several small ones (a pipeline costs .04 CPU-s).
 
     Tasks are dealt in turn, because those of one kind stand together and weigh alike: a shard to check weighs
     hundreds of times what a partition of leaders does.
+
+    Args:
+        tasks: all tasks.
+        workers: how many share them; several get at least four groups each, so that they end together.
+        most: most tasks of a group.
     """
-    size = max(1, min(_MAX_TASKS_PER_PIPELINE, len(tasks) // (workers * 4)))
+    size = most if workers == 1 else max(1, min(most, len(tasks) // (workers * 4)))
     groups = -(-len(tasks) // size)
     return [tuple(tasks[first::groups]) for first in range(groups)]
 

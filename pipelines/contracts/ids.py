@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from typing import Final
 
 import numpy as np
+import pyarrow as pa
 import xxhash
+
+HASH: Final = pa.binary(16)
+_HEX_DIGITS: Final = 32
 
 
 def canonical_json(value: object) -> str:
@@ -45,20 +50,47 @@ def key64(text: str | bytes) -> int:
     return xxhash.xxh3_64_intdigest(text.encode() if isinstance(text, str) else text)
 
 
-def hex_to_u64(hex_ids: Iterable[str]) -> np.ndarray:
+def hex_to_u64(hex_ids: Iterable[str] | pa.ChunkedArray) -> np.ndarray:
     """Return the upper 64 bits of 32-digit hex ids.
 
     Args:
-        hex_ids: [rows] ids of 32 hex digits.
+        hex_ids: [rows] ids of 32 hex digits, none of them null.
 
     Returns:
         [rows] uint64.
     """
-    digits = np.array(list(hex_ids), dtype="S32")
-    if digits.size == 0:
-        return np.empty(0, np.uint64)
-    raw = np.frombuffer(bytes.fromhex(digits.tobytes().decode("ascii")), dtype=">u8")
-    return raw.reshape(-1, 2)[:, 0].astype(np.uint64)
+    return hex_to_u64_pairs(hex_ids)[:, 0].copy()
+
+
+def hex_to_u64_pairs(hex_ids: Iterable[str] | pa.ChunkedArray) -> np.ndarray:
+    """Return the upper and the lower 64 bits of 32-digit hex ids.
+
+    Args:
+        hex_ids: [rows] ids of 32 hex digits, none of them null.
+
+    Returns:
+        [rows, 2] uint64.
+
+    Raises:
+        ValueError: if an id has another length.
+    """
+    column = hex_ids if isinstance(hex_ids, pa.ChunkedArray) else pa.chunked_array([pa.array(hex_ids, pa.string())])
+    fixed = column.cast(pa.binary()).cast(pa.binary(_HEX_DIGITS)).combine_chunks()
+    start = fixed.offset * _HEX_DIGITS
+    digits = memoryview(fixed.buffers()[1])[start : start + len(fixed) * _HEX_DIGITS]
+    return np.frombuffer(bytes.fromhex(str(digits, "ascii")), ">u8").reshape(-1, 2).astype(np.uint64)
+
+
+def hash_column(pairs: np.ndarray, is_there: np.ndarray) -> pa.FixedSizeBinaryArray:
+    """Return 128-bit hashes as a column.
+
+    Args:
+        pairs: uint64 [rows, 2], upper and lower half.
+        is_there: bool [rows]; false for null.
+    """
+    bitmap = pa.array(is_there).buffers()[1]
+    data = pa.py_buffer(np.ascontiguousarray(pairs, ">u8"))
+    return pa.FixedSizeBinaryArray.from_buffers(HASH, len(pairs), [bitmap, data])
 
 
 def fraction(text: str | bytes, salt: str) -> float:

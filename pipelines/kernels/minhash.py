@@ -29,8 +29,9 @@ import numpy as np
 import pyarrow as pa
 from numba import int64, njit, uint8, uint32
 
-from pipelines.kernels.arrow_strings import StringBuffers, string_buffers
-from pipelines.kernels.compile import KERNEL
+from pipelines.kernels.arrow_strings import string_buffers
+from pipelines.kernels.compile import KERNEL, read_only
+from pipelines.kernels.context_letters import exactly_lowerable
 from pipelines.kernels.hashing import fmix32, xxh32, xxh64
 from pipelines.kernels.sort_hashes import sort_hashes, sort_room
 from pipelines.kernels.unicode_tables import JOINED, SINGLE, decode_utf8, put_utf8, unit_table
@@ -42,8 +43,6 @@ WORD_WEIGHT: Final = 2
 """How many characters of a script without spaces count as one word (docs/decisions/0024)."""
 _SPACE: Final = np.uint8(ord(" "))
 _A: Final = ord("a")
-_DOTTED_I: Final = tuple("İ".encode())
-_SIGMA: Final = tuple("Σ".encode())
 
 
 @dataclass(frozen=True)
@@ -137,21 +136,25 @@ def minhash_signatures(
         Signatures, word counts and shingle counts.
     """
     params = params or MinHashParams()
-    buffers = _exactly_lowerable(text)
+    buffers = string_buffers(text)
+    buffers = exactly_lowerable(text, buffers, read_only(np.arange(buffers.rows), np.int64))
     signatures = np.full((buffers.rows, params.num_perm), EMPTY, np.uint32)
     n_words, n_shingles = np.zeros(buffers.rows, np.int32), np.zeros(buffers.rows, np.int32)
     table = unit_table(params.unit)
     a, b = permutations(params.num_perm, params.seed)
-    _sign_rows(buffers.data, buffers.offsets, table, params.needed_weight, a, b, signatures, n_words, n_shingles)
+    given = buffers.data, buffers.offsets, buffers.longest_bytes, table, params.needed_weight
+    _sign_rows(*given, a, b, signatures, n_words, n_shingles)
     if params.unit != "characters":
         n_words //= WORD_WEIGHT
     return Signatures(signatures, n_words, n_shingles)
 
 
 def shingle_hashes(
-    text: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray, params: MinHashParams | None = None
+    text: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray,
+    params: MinHashParams | None = None,
+    rows: np.ndarray | None = None,
 ) -> ShingleSets:
-    """Hash the shingles of every document of a batch to 64 bits.
+    """Hash the shingles of documents of a batch to 64 bits.
 
     Two different shingles of n documents' vocabulary get one hash with probability 2^-64 per pair, so
     similarities of these sets are the exact ones for any corpus that fits a machine.
@@ -161,47 +164,23 @@ def shingle_hashes(
     Args:
         text: Texts without nulls `[rows]`.
         params: Only `ngram` and `unit` matter here; the defaults if None.
+        rows: int64 `[chosen]`: the documents to hash, in this order; all of them if None.
 
     Returns:
-        Sorted unique hashes per document.
+        Sorted unique hashes per chosen document.
     """
     params = params or MinHashParams()
-    buffers = _exactly_lowerable(text)
-    sizes = np.diff(buffers.offsets)
+    buffers = string_buffers(text)
+    rows = read_only(np.arange(buffers.rows) if rows is None else rows, np.int64)
+    buffers = exactly_lowerable(text, buffers, rows)
+    sizes = np.diff(buffers.offsets)[rows]
     most_units = sizes if params.unit == "characters" else (sizes + 1) // 2  # single letters between single spaces
     hashes = np.empty(int(most_units.sum()), np.uint64)
-    offsets = np.zeros(buffers.rows + 1, np.int64)
-    _hash_rows(buffers.data, buffers.offsets, unit_table(params.unit), params.needed_weight, hashes, offsets)
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    longest = int(sizes.max(initial=0))
+    table = unit_table(params.unit)
+    _hash_rows(buffers.data, buffers.offsets, rows, longest, table, params.needed_weight, hashes, offsets)
     return ShingleSets(hashes[: offsets[-1]].copy(), offsets)
-
-
-def _exactly_lowerable(text: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray) -> StringBuffers:
-    """Lower-case the texts that `unit_table` cannot (those with U+0130 or U+03A3) and return all.
-
-    Lower-casing twice is lower-casing once, so the kernels treat these texts like all others.
-    """
-    buffers = string_buffers(text)
-    needs_python = np.zeros(buffers.rows, np.bool_)
-    _find_context_letters(buffers.data, buffers.offsets, needs_python)
-    if not needs_python.any():
-        return buffers
-    texts = text.to_pylist()
-    for row in np.flatnonzero(needs_python):
-        texts[row] = texts[row].lower()
-    return string_buffers(pa.array(texts, pa.large_string()))
-
-
-@njit(**KERNEL)
-def _find_context_letters(data: np.ndarray, offsets: np.ndarray, found: np.ndarray) -> None:
-    """Mark the rows that hold İ or Σ. No early exit: LLVM makes the loop one of SIMD compares."""
-    for row in range(len(found)):
-        hits = uint8(0)
-        for p in range(offsets[row], offsets[row + 1]):
-            first, second = data[p], data[p + 1]  # the padding allows to read one byte more
-            dotted_i = (first == _DOTTED_I[0]) & (second == _DOTTED_I[1])
-            sigma = (first == _SIGMA[0]) & (second == _SIGMA[1])
-            hits |= uint8(dotted_i | sigma)
-        found[row] = hits != 0
 
 
 @njit(**KERNEL)
@@ -300,23 +279,22 @@ def _find_shingles(
 
 
 @njit(**KERNEL)
-def _scratch(offsets: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return room for the joined units, their ends and weights, and the shingles of the longest text.
+def _scratch(longest: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return room for the joined units, their ends and weights, and the shingles of a text of `longest` bytes.
 
     Lower case is at most half as long again (two bytes become three, as of Ⱥ), and then a space follows.
     """
-    longest = 8
-    for row in range(len(offsets) - 1):
-        longest = max(longest, offsets[row + 1] - offsets[row] + 8)
-    weights = np.full(longest, WORD_WEIGHT, np.uint8)
-    bounds = np.empty((3, longest), np.int64)
-    return np.empty(longest * 2, np.uint8), bounds[0], weights, bounds[1], bounds[2]
+    units = longest + 8
+    weights = np.full(units, WORD_WEIGHT, np.uint8)
+    bounds = np.empty((3, units), np.int64)
+    return np.empty(units * 2, np.uint8), bounds[0], weights, bounds[1], bounds[2]
 
 
 @njit(**KERNEL)
 def _sign_rows(
     data: np.ndarray,
     offsets: np.ndarray,
+    longest: int,
     table: np.ndarray,
     needed: int,
     a: np.ndarray,
@@ -326,7 +304,7 @@ def _sign_rows(
     n_shingles: np.ndarray,
 ) -> None:
     """Fill `signatures`, `weight` and `n_shingles`."""
-    joined, unit_ends, weights, starts, ends = _scratch(offsets)
+    joined, unit_ends, weights, starts, ends = _scratch(longest)
     hashes = np.empty(len(weights), np.uint32)
     for row in range(len(weight)):
         units = _join_units(data, offsets[row], offsets[row + 1], table, joined, unit_ends, weights)
@@ -347,16 +325,19 @@ def _sign_rows(
 def _hash_rows(
     data: np.ndarray,
     offsets: np.ndarray,
+    rows: np.ndarray,
+    longest: int,
     table: np.ndarray,
     needed: int,
     hashes: np.ndarray,
     hash_offsets: np.ndarray,
 ) -> None:
-    """Fill `hashes` with sorted unique shingle hashes, one document after the other."""
-    joined, unit_ends, weights, starts, ends = _scratch(offsets)
+    """Fill `hashes` with sorted unique shingle hashes, one chosen document after the other."""
+    joined, unit_ends, weights, starts, ends = _scratch(longest)
     spread, ends_of_buckets = sort_room(len(weights))
     total = 0
-    for row in range(len(offsets) - 1):
+    for place in range(len(rows)):
+        row = rows[place]
         units = _join_units(data, offsets[row], offsets[row + 1], table, joined, unit_ends, weights)
         shingles, _ = _find_shingles(unit_ends, weights, units, needed, starts, ends)
         for i in range(shingles):
@@ -369,4 +350,4 @@ def _hash_rows(
                 of_row[unique] = of_row[i]
                 unique += 1
         total += unique
-        hash_offsets[row + 1] = total
+        hash_offsets[place + 1] = total

@@ -1,4 +1,4 @@
-"""Sorting hashes: spread them by their leading bits, which are uniform, then put each small bucket in order."""
+"""Sorting hashes: spread them by their leading bits, which are uniform, then put what is left in order by insertion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numba import int64, njit, uint64
 
 from pipelines.kernels.compile import KERNEL
 
-_MOST_BITS: Final = 16
+_MOST_BITS: Final = 20
 _SMALL: Final = 32
 """Buckets above this size (equal hashes, or hashes that somebody made) are left to a sort that needs no luck."""
 
@@ -17,16 +17,16 @@ _SMALL: Final = 32
 @njit(**KERNEL)
 def sort_room(most: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the room that `sort_hashes` needs for up to `most` values."""
-    return np.empty(most, np.uint64), np.empty(_buckets(most) + 1, np.int64)
+    return np.empty(most, np.uint64), np.empty(_buckets(most) + 1, np.int32)
 
 
 @njit(**KERNEL)
 def _buckets(values: int) -> int:
-    """Return the number of buckets: the least power of two that is not less than the values, within limits."""
+    """Return the number of buckets: the least power of two that is not less than the values, twice, within limits."""
     bits = 1
     while bits < _MOST_BITS and (1 << bits) < values:
         bits += 1
-    return 1 << bits
+    return 2 << bits
 
 
 @njit(**KERNEL)
@@ -48,30 +48,32 @@ def sort_hashes(values: np.ndarray, spread: np.ndarray, ends: np.ndarray) -> Non
     ends[: buckets + 1] = 0
     for i in range(n):
         ends[int64(values[i] >> shift) + 1] += 1
+    largest = int64(0)
     for bucket in range(buckets):
+        largest = max(largest, int64(ends[bucket + 1]))
         ends[bucket + 1] += ends[bucket]
     for i in range(n):
         bucket = int64(values[i] >> shift)
         spread[ends[bucket]] = values[i]
         ends[bucket] += 1
-    start = 0
-    for bucket in range(buckets):
-        end = ends[bucket]
-        if end - start > _SMALL:
-            spread[start:end].sort()
-        else:
-            _insert(spread, start, end)
-        start = end
+    if largest > _SMALL:
+        start = int64(0)
+        for bucket in range(buckets):
+            end = int64(ends[bucket])
+            if end - start > _SMALL:
+                spread[start:end].sort()
+            start = end
+    _insert(spread, n)  # over all buckets at once: they are small, and a loop over each costs more than the sort
     values[:] = spread[:n]
 
 
 @njit(**KERNEL)
-def _insert(values: np.ndarray, start: int, end: int) -> None:
-    """Sort a few values by insertion."""
-    for i in range(start + 1, end):
+def _insert(values: np.ndarray, n: int) -> None:
+    """Sort the first `n` values, of which none is far from its place."""
+    for i in range(1, n):
         value = values[i]
         place = i
-        while place > start and values[place - 1] > value:
+        while place > 0 and values[place - 1] > value:
             values[place] = values[place - 1]
             place -= 1
         values[place] = value

@@ -62,7 +62,7 @@ def find_duplicates(
         alive = alive & (first == rows)
     leader, similarity = rows.copy(), np.ones(len(rows))
     if dedup.near is not None:
-        scanned = np.flatnonzero(alive & (members["n_words"].to_numpy() >= dedup.near.ngram))
+        scanned = np.flatnonzero(may_be_near(alive, members["n_words"].to_numpy(), recipe))
         found, value = scan_in_blocks(
             lambda chosen: load(scanned[chosen]),
             members["component"].to_numpy()[scanned],
@@ -80,6 +80,21 @@ def find_duplicates(
     kind = np.where(newest != rows, KINDS.index("url"), kind)
     cluster_size = np.where(eligible & ~removed, np.bincount(leader, minlength=len(rows)), 0)
     return Verdicts(np.where(removed, kind, -1).astype(np.int8), leader, similarity, cluster_size)
+
+
+def may_be_near(eligible: np.ndarray, n_words: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """Say which documents are compared by their shingles, if no other phase removes them first.
+
+    Args:
+        eligible: bool [rows].
+        n_words: int32 [rows].
+        recipe: whether there is a search for near-duplicates, and how long its shingles are.
+
+    Returns:
+        bool [rows].
+    """
+    near = recipe.dedup.near
+    return np.zeros(len(eligible), bool) if near is None else eligible & (n_words >= near.ngram)
 
 
 def first_of_each(keys: pa.ChunkedArray, alive: np.ndarray, order: np.ndarray) -> np.ndarray:

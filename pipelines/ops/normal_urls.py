@@ -18,6 +18,14 @@ from __future__ import annotations
 import contextlib
 import re
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.contracts import ids
+from pipelines.kernels.arrow_strings import string_buffers
+from pipelines.kernels.plain_addresses import hash_plain_addresses
+
 TRACKING = re.compile(
     r"utm_.*|gclid|dclid|fbclid|yclid|ttclid|twclid|msclkid|gclsrc|gbraid|wbraid|li_fat_id|mc_[ce]id|_ga|_gl|igshid"
     r"|igsh|_hsenc|_hsmi|mkt_tok|vero_(?:id|conv)|oly_(?:enc|anon)_id|wickedid|rb_clickid|s_cid|phpsessid|jsessionid"
@@ -29,6 +37,7 @@ TRACKING = re.compile(
 _PLAIN = re.compile(
     r"https?://(?:www\.(?=[a-z0-9-]+\.[a-z0-9]))?(?!www\.)([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*)/*"
 )
+"""What nearly all addresses are: pipelines/kernels/plain_addresses.py reads the same grammar."""
 _HTTP = re.compile(r"https?://", re.IGNORECASE)
 _HOST_END = re.compile(r"(?:\.|:(?:0*80|0*443)?)+\Z")
 _WWW = re.compile(r"\A(?:www\.)+(?=[^.]+\.[^.])")
@@ -59,6 +68,25 @@ def normalise_url(url: str) -> str:
     if parameters := _parameters(query):
         normal += "?" + parameters
     return f"{normal}#{_escaped(fragment)}" if fragment.startswith("!") else normal
+
+
+def hash_addresses(urls: pa.ChunkedArray, wanted: np.ndarray) -> np.ndarray:
+    """Hash the normal forms of addresses: `ids.content_hash(normalise_url(url))`, by a kernel for plain ones.
+
+    Args:
+        urls: [rows] addresses or nulls.
+        wanted: bool [rows], which to hash; those must not be null.
+
+    Returns:
+        uint64 [rows, 2], upper and lower half; 0 for what is not wanted.
+    """
+    buffers = string_buffers(pc.fill_null(urls, ""))
+    hashes, hashed = np.zeros((len(urls), 2), np.uint64), np.zeros(len(urls), bool)
+    hash_plain_addresses(buffers.data, buffers.offsets, wanted, hashes, hashed)
+    rest = np.flatnonzero(wanted & ~hashed)
+    digests = [ids.content_hash(normalise_url(url)) for url in urls.take(pa.array(rest)).to_pylist()]
+    hashes[rest] = ids.hex_to_u64_pairs(digests)
+    return hashes
 
 
 def _host(authority: str) -> str:

@@ -145,6 +145,11 @@ def evaluate_rules(signals: pa.Table, sources: pa.ChunkedArray | pa.Array, rules
     return failed
 
 
+def rule_signals(rules: dict[str, Rule]) -> list[str]:
+    """Return the columns of `signals` that `evaluate_rules` reads."""
+    return list(dict.fromkeys(["lang", *(rule.signal for rule in rules.values())]))
+
+
 def _is_in(column: pa.ChunkedArray | pa.Array, values: tuple[str, ...]) -> np.ndarray:
     return np.asarray(pc.is_in(column, value_set=pa.array(values, column.type)))
 

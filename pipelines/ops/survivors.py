@@ -35,8 +35,11 @@ def instant_of(date: str | None) -> int:
 
 
 def instants(dates: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """Return `instant_of` of every date, int64 `[rows]`."""
-    return np.array([instant_of(date) for date in dates.to_pylist()], np.int64)
+    """Return `instant_of` of every date, int64 `[rows]`; dates of a crawl repeat, and each is read once."""
+    column = pc.dictionary_encode(pc.fill_null(dates, ""))
+    chunk = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    read = np.array([instant_of(date) for date in chunk.dictionary.to_pylist()], np.int64)
+    return read[chunk.indices.to_numpy()]
 
 
 def survivor_ranks(documents: pa.Table, signals: pa.Table, instant: np.ndarray, dedup: Dedup) -> np.ndarray:

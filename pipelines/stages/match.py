@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.contracts import ids, tables
 from pipelines.contracts.manifest import TaskManifest
@@ -20,7 +21,7 @@ from pipelines.contracts.recipe_sources import Source
 from pipelines.contracts.schemas import field, table
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.kernels.lsh import band_keys, star_edges
-from pipelines.ops.normal_urls import normalise_url
+from pipelines.ops.normal_urls import hash_addresses
 from pipelines.stages.earlier import FIRST_PART, earlier_labels, earlier_tasks, recipe_of
 from pipelines.stages.payloads import join_entries, node_of, split_keys
 
@@ -74,6 +75,8 @@ def group_keys(documents: pa.Table, recipe: Recipe) -> tuple[np.ndarray, np.ndar
         (keys uint64, rows int64) of the documents with a group key.
     """
     patterns = {s.name: re.compile(s.group) for s in recipe.sources if s.group}
+    if not patterns:
+        return np.zeros(0, np.uint64), np.zeros(0, np.int64)
     keys: list[int] = []
     rows: list[int] = []
     columns = (documents[name].to_pylist() for name in ("source", "path", "url"))
@@ -87,6 +90,7 @@ def group_keys(documents: pa.Table, recipe: Recipe) -> tuple[np.ndarray, np.ndar
 
 
 KEY_COLUMNS = ["row", "native_id", "source", "path", "url", "content_hash"]
+SKETCH_COLUMNS = ["n_words", "signature"]
 
 
 def _names_documents(source: Source) -> bool:
@@ -94,7 +98,7 @@ def _names_documents(source: Source) -> bool:
     return source.defaults.url is None or "{id}" in source.defaults.url
 
 
-def url_hashes(documents: pa.Table, recipe: Recipe) -> list[str | None]:
+def url_hashes(documents: pa.Table, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
     """Hash the normal form of the address of every document that has its own.
 
     Args:
@@ -102,20 +106,26 @@ def url_hashes(documents: pa.Table, recipe: Recipe) -> list[str | None]:
         recipe: its sources say where addresses come from, and whether they count at all.
 
     Returns:
-        [rows] 32 hex digits; None without an address, where a default address has no id, or where a part of it
-        was masked (two different ones may look alike then).
+        (hashes uint64 [rows, 2], has_own bool [rows]). A document has none without an address, where a default address
+        has no id, or where a part of it was masked (two different ones may look alike then).
     """
     if not recipe.dedup.url:
-        return [None] * documents.num_rows
-    plain = {s.name for s in recipe.sources if s.defaults.url is None}
-    with_id = {s.name for s in recipe.sources if s.defaults.url is not None and _names_documents(s)}
-    columns = (documents[name].to_pylist() for name in ("source", "url", "native_id"))
-    return [
-        ids.content_hash(normalise_url(url))
-        if url and "<" not in url and (source in plain or (source in with_id and native_id))
-        else None
-        for source, url, native_id in zip(*columns, strict=True)
-    ]
+        return np.zeros((documents.num_rows, 2), np.uint64), np.zeros(documents.num_rows, bool)
+    plain = [s.name for s in recipe.sources if s.defaults.url is None]
+    with_id = [s.name for s in recipe.sources if s.defaults.url is not None and _names_documents(s)]
+    source, url = documents["source"], documents["url"]
+    has_own = _is_in(source, plain) | (_is_in(source, with_id) & _is_filled(documents["native_id"]))
+    has_own &= _is_filled(url) & ~np.asarray(pc.fill_null(pc.match_substring(url, "<"), True))
+    return hash_addresses(url, has_own), has_own
+
+
+def _is_in(column: pa.ChunkedArray, values: list[str]) -> np.ndarray:
+    return np.asarray(pc.is_in(column, value_set=pa.array(values, pa.string())))
+
+
+def _is_filled(column: pa.ChunkedArray) -> np.ndarray:
+    """Say which strings are neither null nor empty."""
+    return np.asarray(pc.fill_null(pc.greater(pc.binary_length(column), 0), False))
 
 
 def document_keys(documents: pa.Table, signatures: pa.Table, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
@@ -132,7 +142,7 @@ def document_keys(documents: pa.Table, signatures: pa.Table, recipe: Recipe) -> 
     keys, rows = [], []
     all_rows = np.arange(documents.num_rows)
     if recipe.dedup.exact:
-        keys.append(ids.hex_to_u64(documents["content_hash"].to_pylist()))
+        keys.append(ids.hex_to_u64(documents["content_hash"]))
         rows.append(all_rows)
     near = recipe.dedup.near
     if near is not None and documents.num_rows:
@@ -141,10 +151,8 @@ def document_keys(documents: pa.Table, signatures: pa.Table, recipe: Recipe) -> 
         bands = band_keys(sketch[long_enough], near.bands, near.rows)
         keys.append(bands.reshape(-1))
         rows.append(np.repeat(all_rows[long_enough], near.bands))
-    hashes = url_hashes(documents, recipe)
-    with_url = [row for row, url_hash in enumerate(hashes) if url_hash]
-    urls = ids.hex_to_u64(url_hash for url_hash in hashes if url_hash), np.array(with_url, np.int64)
-    for found_keys, found_rows in [urls, group_keys(documents, recipe)]:
+    hashes, has_own = url_hashes(documents, recipe)
+    for found_keys, found_rows in [(hashes[has_own, 0], all_rows[has_own]), group_keys(documents, recipe)]:
         keys.append(found_keys)
         rows.append(found_rows)
     return np.concatenate(keys), np.concatenate(rows)
@@ -157,7 +165,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
         yield from _earlier_keys(context, task, progress)
         return
     documents = tables.read_table(context.workspace, part_file("documents", part), KEY_COLUMNS)
-    signatures = tables.read_table(context.workspace, part_file("signatures", part))
+    signatures = tables.read_table(context.workspace, part_file("signatures", part), SKETCH_COLUMNS)
     keys, rows = document_keys(documents, signatures, context.recipe)
     progress.beat(documents.num_rows, 0)
     yield from split_keys(keys, node_of(part, rows), task.payload["partitions"])
@@ -169,7 +177,7 @@ def _earlier_keys(context: Context, task: Task, progress: Progress) -> Iterator[
     recipe = recipe_of(workspace).model_copy(update={"dedup": context.recipe.dedup})
     kept = tables.read_table(workspace, part_file("decisions", part), ["kept"])["kept"]
     documents = tables.read_table(workspace, part_file("documents", part), KEY_COLUMNS).filter(kept)
-    signatures = tables.read_table(workspace, part_file("signatures", part)).filter(kept)
+    signatures = tables.read_table(workspace, part_file("signatures", part), SKETCH_COLUMNS).filter(kept)
     keys, rows = document_keys(documents, signatures, recipe)
     progress.beat(documents.num_rows, 0)
     nodes = node_of(task.payload["node_part"], documents["row"].to_numpy()[rows])

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.contracts import ids
 from pipelines.kernels.gather import gather_runs
 from pipelines.ops.block_scan import Sketches
 
@@ -26,7 +27,7 @@ _LIGHT = [
     pa.field("row", pa.int32()),
     pa.field("doc_id", pa.string()),
     pa.field("content_hash", pa.string()),
-    pa.field("url_hash", pa.string()),  # null without an address
+    pa.field("url_hash", ids.HASH),  # null without an address
     pa.field("instant", pa.int64()),  # of the date, microseconds
     pa.field("eligible", pa.bool_()),
     pa.field("rank", pa.int64()),  # survivor policy: less is better

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -35,12 +36,10 @@ def split_by_partition(batch: pa.RecordBatch, partition: np.ndarray) -> Iterator
         return
     ordered = batch
     if (partition[1:] < partition[:-1]).any():  # taking is slow for long lists: who can sends them in order
-        order = np.argsort(partition, kind="stable")
-        partition, ordered = partition[order], batch.take(pa.array(order))
-    numbers, starts = np.unique(partition, return_index=True)
-    ends = np.append(starts[1:], len(partition))
-    for number, start, end in zip(numbers, starts, ends, strict=True):
-        yield int(number), pack(ordered.slice(int(start), int(end - start)))
+        order, partition = sorted_by_partition(partition)
+        ordered = batch.take(pa.array(order))
+    for number, start, end in _runs(partition):
+        yield number, pack(ordered.slice(start, end - start))
 
 
 KEY_ENTRY = np.dtype([("key", "<u8"), ("node", "<u8")])
@@ -77,12 +76,32 @@ def split_records(partition: np.ndarray, records: np.ndarray) -> Iterator[tuple[
         partition: [records] integers.
         records: [records] of a structured type.
     """
-    order = np.argsort(partition, kind="stable")
+    order, partition = sorted_by_partition(partition)
     ordered = records[order]
-    numbers, starts = np.unique(partition[order], return_index=True)
-    ends = np.append(starts, len(order))[1:]
-    for number, start, end in zip(numbers, starts, ends, strict=True):
-        yield int(number), ordered[start:end].tobytes()
+    for number, start, end in _runs(partition):
+        yield number, ordered[start:end].tobytes()
+
+
+def sorted_by_partition(partition: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort rows by their partition; rows of one partition stay in their order.
+
+    Args:
+        partition: [rows] integers, not negative.
+
+    Returns:
+        (order int64 [rows], partition [rows] in that order).
+    """
+    if partition.max(initial=0) < 1 << 16:
+        partition = partition.astype(np.uint16)  # numpy sorts these by counting, in a tenth of the time
+    order = np.argsort(partition, kind="stable")
+    return order, partition[order]
+
+
+def _runs(partition: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    """Yield (number, start, end) of every partition of sorted rows."""
+    starts = np.flatnonzero(np.diff(partition.astype(np.int64), prepend=-1)).tolist()
+    for start, end in itertools.pairwise([*starts, len(partition)]):
+        yield int(partition[start]), start, end
 
 
 def join_entries(payloads: Iterable[bytes]) -> np.ndarray:

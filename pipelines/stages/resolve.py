@@ -11,19 +11,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipelines.contracts import manifest, tables
+from pipelines.contracts import ids, manifest, tables
 from pipelines.contracts.dedup import Near
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.schemas import field, table
 from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.kernels.minhash import shingle_hashes
-from pipelines.ops.duplicates import KINDS, describe_components, find_duplicates
-from pipelines.ops.rules import evaluate_rules, recipe_rules
+from pipelines.ops.duplicates import KINDS, describe_components, find_duplicates, may_be_near
+from pipelines.ops.rules import evaluate_rules, recipe_rules, rule_signals
 from pipelines.ops.splits import heldout_fractions
 from pipelines.ops.survivors import instants, rehydration_weights, survivor_ranks
 from pipelines.ops.tombstones import is_removed
@@ -32,8 +34,9 @@ from pipelines.stages.earlier import earlier_labels, earlier_tasks, recipe_of
 from pipelines.stages.lines import documents_stage
 from pipelines.stages.measure import minhash_params
 from pipelines.stages.members import MemberStore, member_schema
-from pipelines.stages.payloads import node_partition, split_by_partition
+from pipelines.stages.payloads import node_partition, sorted_by_partition, split_by_partition
 
+Column = pa.Array | pa.ChunkedArray
 VERDICTS = table(
     "resolve",
     "What resolve found for every member of a component, before it is brought home to its part.",
@@ -104,9 +107,9 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
     members = tables.read_table(context.workspace, part_file("components", task.payload["node_part"]))
     wanted, labels = members["row"].to_numpy(), members["component"].to_numpy()
     earlier, recipe = "earlier" in task.payload, context.recipe
-    signals = tables.read_table(workspace, part_file("signals", part))
-    sketches = tables.read_table(workspace, part_file("signatures", part))
-    decided = tables.read_table(workspace, part_file("decisions", part), ["split"]) if earlier else None
+    sketches = tables.read_table(workspace, part_file("signatures", part), match.SKETCH_COLUMNS)
+    table, columns = ("decisions", ["split"]) if earlier else ("signals", _signal_columns(recipe))
+    judged = tables.read_table(workspace, part_file(table, part), columns)
     dirty = np.zeros(len(wanted), bool) if earlier else contamination.is_contaminated(workspace, recipe, part, wanted)
     for documents in tables.read_batches(workspace, part_file("documents", part), _DOCUMENT_COLUMNS):
         first = documents["row"][0].as_py()
@@ -114,82 +117,101 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
         if low == high:
             continue
         homes = node_partition(labels[low:high], task.payload["partitions"])
-        order = np.argsort(homes, kind="stable")
+        order, homes = sorted_by_partition(homes)
         here = low + order
-        at, chosen = pa.array(wanted[here]), documents.take(pa.array(wanted[here] - first))
-        if decided is None:
-            batch = _members(recipe, task, chosen, signals.take(at), sketches.take(at), labels[here], dirty[here])
+        at, rows = pa.array(wanted[here]), wanted[here].astype(np.int64) - first
+        chosen = documents.drop_columns(["text"]).take(pa.array(rows))
+        if earlier:
+            own = _of_earlier(recipe, task, chosen, judged["split"].take(at))
         else:
-            split = decided["split"].take(at)
-            batch = _earlier_members(recipe, task, chosen, split, sketches.take(at), labels[here])
-        yield from split_by_partition(batch, homes[order])
-        progress.beat(int(high - low), chosen["text"].nbytes)
+            own = _of_this_build(recipe, task, chosen, judged.take(at), dirty[here])
+        batch = _batch(recipe, task, chosen, sketches.take(at), labels[here], own, Texts(documents["text"], rows))
+        yield from split_by_partition(batch, homes)
+        progress.beat(len(rows), int(pc.sum(chosen["text_bytes"]).as_py()))
 
 
 _DOCUMENT_COLUMNS = [*match.KEY_COLUMNS, "doc_id", "date", "text", "text_bytes", "edits"]
 
 
-def _members(
-    recipe: Recipe,
-    task: Task,
-    documents: pa.Table,
-    signals: pa.Table,
-    sketches: pa.Table,
-    labels: np.ndarray,
-    contaminated: np.ndarray,
-) -> pa.RecordBatch:
-    """Collect what the reduce needs to know about some members of components."""
+def _signal_columns(recipe: Recipe) -> list[str]:
+    """Return the signals that decide who is eligible and who is best."""
+    quality = [recipe.dedup.quality.signal] if recipe.dedup.quality else []
+    return list(dict.fromkeys([*rule_signals(recipe_rules(recipe)), *quality]))
+
+
+class Texts(NamedTuple):
+    """Some rows of a column of texts, which are not copied out of it.
+
+    Attributes:
+        column: texts.
+        rows: int64 [rows].
+    """
+
+    column: pa.ChunkedArray
+    rows: np.ndarray
+
+
+def _of_this_build(
+    recipe: Recipe, task: Task, documents: pa.Table, signals: pa.Table, contaminated: np.ndarray
+) -> dict[str, Column]:
+    """Say of some members whether the other rules would keep them, and how good they are."""
     failed = evaluate_rules(signals, documents["source"], recipe_rules(recipe)).any(axis=1) | contaminated
     failed |= is_removed(documents["edits"])
     shares, instant = task.payload["shares"], instants(documents["date"])
-    own = {
-        "earlier_split": pa.nulls(len(labels), pa.string()),
-        "url_hash": pa.array(match.url_hashes(documents, recipe), pa.string()),
+    return {
+        "earlier_split": pa.nulls(len(failed), pa.string()),
+        "url_hash": ids.hash_column(*match.url_hashes(documents, recipe)),
         "instant": pa.array(instant),
         "eligible": pa.array(~failed),
         "rank": pa.array(survivor_ranks(documents, signals, instant, recipe.dedup)),
         "share": pa.array([shares[source] for source in documents["source"].to_pylist()], pa.float64()),
     }
-    return _batch(recipe.dedup.near or Near(), task, documents, sketches, labels, own)
 
 
-def _earlier_members(
-    recipe: Recipe, task: Task, documents: pa.Table, split: pa.ChunkedArray, sketches: pa.Table, labels: np.ndarray
-) -> pa.RecordBatch:
-    """Collect the same about some kept documents of an earlier build; no rule or policy is asked about them."""
-    count = len(labels)
+def _of_earlier(recipe: Recipe, task: Task, documents: pa.Table, split: pa.ChunkedArray) -> dict[str, Column]:
+    """Say the same of some kept documents of an earlier build; no rule or policy is asked about them."""
+    count = documents.num_rows
     theirs = recipe_of(task.payload["earlier"]).model_copy(update={"dedup": recipe.dedup})
-    own = {
+    return {
         "earlier_split": split,
-        "url_hash": pa.array(match.url_hashes(documents, theirs), pa.string()),
+        "url_hash": ids.hash_column(*match.url_hashes(documents, theirs)),
         "instant": pa.array(instants(documents["date"])),
         "eligible": pa.array(np.ones(count, bool)),
         "rank": pa.array(np.zeros(count, np.int64)),
         "share": pa.array(np.zeros(count)),
     }
-    return _batch(recipe.dedup.near or Near(), task, documents, sketches, labels, own)
 
 
 def _batch(
-    near: Near,
+    recipe: Recipe,
     task: Task,
     documents: pa.Table,
     sketches: pa.Table,
     labels: np.ndarray,
-    own: dict[str, pa.Array | pa.ChunkedArray],
+    own: dict[str, Column],
+    texts: Texts,
 ) -> pa.RecordBatch:
     """Lay out members: place, identity and sketches are the same for those of this build and of earlier ones."""
-    hashes, offsets = shingle_hashes(documents["text"].combine_chunks(), minhash_params(near))
     columns = own | {
         "component": pa.array(labels),
         "build": pa.array(np.full(len(labels), task.payload["build"], np.int32)),
         "part": pa.array(np.full(len(labels), task.payload["node_part"], np.int32)),
         **{name: documents[name] for name in ("row", "doc_id", "content_hash")},
-        **{name: sketches[name] for name in ("n_words", "signature")},
-        "shingles": pa.LargeListArray.from_arrays(pa.array(offsets), pa.array(hashes)),
+        **{name: sketches[name] for name in match.SKETCH_COLUMNS},
     }
+    compared = may_be_near(columns["eligible"].to_numpy(zero_copy_only=False), columns["n_words"].to_numpy(), recipe)
+    near = recipe.dedup.near or Near()
+    columns["shingles"] = _shingles(texts, compared, near)
     schema = member_schema(near.num_perm)
     return pa.table([columns[name] for name in schema.names], schema=schema).combine_chunks().to_batches()[0]
+
+
+def _shingles(texts: Texts, compared: np.ndarray, near: Near) -> pa.LargeListArray:
+    """Hash the shingles of the texts that will be compared; the others have none."""
+    hashes, ends = shingle_hashes(texts.column, minhash_params(near), texts.rows[compared])
+    offsets = np.zeros(len(compared) + 1, np.int64)
+    offsets[1:][compared] = np.diff(ends)
+    return pa.LargeListArray.from_arrays(pa.array(np.cumsum(offsets)), pa.array(hashes))
 
 
 def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:

@@ -16,10 +16,11 @@ from ruamel.yaml import YAML
 from pipelines.beam.curate import CurateOptions, run_curate
 from pipelines.beam.display import Display
 from pipelines.beam.driver import open_workspace, run_stages
-from pipelines.beam.local import LocalExecutor
+from pipelines.beam.local import LocalExecutor, group_tasks
 from pipelines.contracts import manifest
 from pipelines.contracts.errors import ConfigError, StageError
 from pipelines.contracts.recipe import load_recipe
+from pipelines.contracts.tasks import Task
 from tests.data.awkward import make_corpus
 from tests.data.formats import json_line
 from tests.engines import commands
@@ -219,3 +220,14 @@ def test_an_added_file_ingests_and_measures_nothing_old(
     run_curate(CurateOptions(str(recipe), str(workspace), workers=1))
     assert {path: path.stat().st_mtime_ns for path in old} == old
     assert counts(workspace, "ingest")["documents"] == DOCUMENTS + 1
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "sizes"),
+    [(0, 1, []), (5, 1, [5]), (19, 1, [7, 6, 6]), (5, 2, [1] * 5), (33, 2, [4] * 6 + [3] * 3), (200, 2, [8] * 25)],
+)
+def test_tasks_are_grouped_so_that_workers_end_together(count: int, workers: int, sizes: list[int]) -> None:
+    tasks = [Task("s", str(i), "") for i in range(count)]
+    groups = group_tasks(tasks, workers, 8)
+    assert [len(group) for group in groups] == sizes
+    assert sorted((task for group in groups for task in group), key=tasks.index) == tasks

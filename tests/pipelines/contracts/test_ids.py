@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import xxhash
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.contracts import ids
@@ -16,10 +17,19 @@ def test_document_ids_separate_their_parts() -> None:
     assert ids.document_id("a", "b", 1) == xxhash.xxh3_128_hexdigest(b"a\0b\x001")
 
 
-@given(st.lists(st.binary(min_size=16, max_size=16)))
-def test_upper_halves_of_hex_ids(raw: list[bytes]) -> None:
-    found = ids.hex_to_u64([value.hex() for value in raw])
-    assert found.tolist() == [int.from_bytes(value[:8], "big") for value in raw]
+@settings(deadline=None)  # the first call loads Arrow's functions
+@given(st.lists(st.binary(min_size=16, max_size=16)), st.integers(0, 3))
+def test_halves_of_hex_ids(raw: list[bytes], skipped: int) -> None:
+    hex_ids = [value.hex() for value in raw]
+    expected = [[int.from_bytes(value[:8], "big"), int.from_bytes(value[8:], "big")] for value in raw]
+    assert ids.hex_to_u64(hex_ids).tolist() == [upper for upper, _ in expected]
+    column = pa.chunked_array([hex_ids, hex_ids[::-1]], pa.string())
+    assert ids.hex_to_u64_pairs(column[skipped:]).tolist() == [*expected, *expected[::-1]][skipped:]
+
+
+def test_ids_of_another_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="widths"):
+        ids.hex_to_u64(["00" * 15])
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1), st.integers(1, 5000))

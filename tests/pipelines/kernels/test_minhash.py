@@ -253,6 +253,16 @@ def test_any_cut_into_batches_gives_the_same() -> None:
     np.testing.assert_array_equal(chunked.signatures, whole.signatures)
 
 
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 99), max_size=12))
+def test_some_rows_in_any_order_have_the_sets_of_all_rows(rows: list[int]) -> None:
+    column = pa.array(DOCUMENTS[:100], pa.large_string())
+    whole, some = shingle_hashes(column), shingle_hashes(column, rows=np.array(rows, np.int64))
+    sets = np.split(whole.hashes, whole.offsets[1:-1])
+    assert some.hashes.tolist() == [value for row in rows for value in sets[row].tolist()]
+    assert np.diff(some.offsets).tolist() == [len(sets[row]) for row in rows]
+
+
 def test_no_rows_and_wrong_parameters() -> None:
     empty = pa.array([], pa.string())
     assert minhash_signatures(empty).signatures.shape == (0, 112)

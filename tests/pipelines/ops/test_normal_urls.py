@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipelines.contracts import ids
 from pipelines.ops import normal_urls
-from pipelines.ops.normal_urls import normalise_url
+from pipelines.ops.normal_urls import hash_addresses, normalise_url
 
 SAME = [
     ("https://example.org/a", "http://example.org/a", "HTTPS://EXAMPLE.org/a", " https://example.org/a\n"),
@@ -123,3 +126,15 @@ def test_the_short_cut_changes_nothing(host: str, rest: str) -> None:
         assert normalise_url(url) == short
     finally:
         normal_urls._PLAIN = plain
+
+
+@settings(deadline=None)  # the first call compiles
+@given(st.lists(st.none() | st.lists(PIECES, max_size=14).map("".join) | st.text(), max_size=6), st.integers(0, 2))
+def test_hashes_of_addresses_are_those_of_their_normal_forms(urls: list[str | None], skipped: int) -> None:
+    column = pa.chunked_array([pa.array(urls, pa.string()), pa.array(["http://a.b/c"], pa.string())])[skipped:]
+    wanted = np.array([url is not None and len(url) % 3 > 0 for url in column.to_pylist()], bool)
+    expected = [
+        int(ids.content_hash(normalise_url(url)), 16) if hashed else 0
+        for url, hashed in zip(column.to_pylist(), wanted, strict=True)
+    ]
+    assert [high << 64 | low for high, low in hash_addresses(column, wanted).tolist()] == expected

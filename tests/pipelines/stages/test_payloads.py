@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.contracts.ids import partition_of
-from pipelines.stages.payloads import join_keys, pack, split_by_partition, split_keys, unpack
+from pipelines.stages.payloads import join_keys, pack, sorted_by_partition, split_by_partition, split_keys, unpack
 
 SCHEMA = pa.schema([("n", pa.int64()), ("text", pa.large_string())])
 
@@ -28,6 +28,13 @@ def test_rows_arrive_in_their_partition(numbers: list[int], partitions: int) -> 
     for number in range(partitions):
         rows = unpack(received.get(number, [b""]), SCHEMA)
         assert rows["n"].to_pylist() == [n for n in numbers if n % partitions == number]
+
+
+@given(st.lists(st.integers(0, 5) | st.sampled_from([(1 << 16) - 1, 1 << 16, 1 << 30]), max_size=40))
+def test_rows_of_a_partition_stay_in_their_order(partition: list[int]) -> None:
+    order, found = sorted_by_partition(np.array(partition, np.int64))
+    assert order.tolist() == sorted(range(len(partition)), key=lambda row: partition[row])
+    assert found.tolist() == sorted(partition)
 
 
 def test_a_slice_does_not_carry_its_parent() -> None:

@@ -52,7 +52,7 @@ def payloads(
         pa.array(range(count), pa.int32()),
         pa.array([f"{i:032x}" for i in range(count)]),
         pa.array([ids.content_hash(t) for t in texts]),
-        pa.array([url and ids.content_hash(url) for url in urls], pa.string()),
+        pa.array([url and bytes.fromhex(ids.content_hash(url)) for url in urls], ids.HASH),
         pa.array(dates, pa.int64()),
         pa.array(eligible),
         pa.array(rank, pa.int64()),

@@ -40,7 +40,7 @@ def claims(*rows: dict) -> pa.Table:
                 "kept": row.get("kept", leader is None),
                 "similarity": row.get("similarity", None if leader is None else alike),
                 "content_hash": ids.content_hash(texts[i]),
-                "url_hash": row.get("url"),
+                "url_hash": row.get("url") and 16 * row["url"].encode(),
                 "instant": row.get("instant", 0),
                 "n_words": int(sketch.n_words[i]),
                 "signature": sketch.signatures[i],
