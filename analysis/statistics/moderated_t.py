@@ -33,20 +33,21 @@ class PairedT:
     hi: np.ndarray
 
 
-def trigamma_inverse(y: float) -> float:
-    """Solve trigamma(x) = y for y > 0 by Newton's method on 1 / trigamma (Smyth 2004, appendix)."""
-    if y > 1e7:
-        return 1.0 / np.sqrt(y)
-    if y < 1e-6:
-        return 1.0 / y
+def trigamma_inverse(y: np.ndarray) -> np.ndarray:
+    """Solve trigamma(x) = y for y > 0 by Newton's method on 1 / trigamma (Smyth 2004, appendix).
+
+    Args:
+        y: [any shape] values, > 0.
+    """
+    y = np.asarray(y, float)
     x = 0.5 + 1.0 / y
     for _ in range(50):
         value = special.polygamma(1, x)
         step = value * (1 - value / y) / special.polygamma(2, x)
-        x += step
-        if -step / x < 1e-8:
+        x = x + step
+        if np.all(-step / x < 1e-8):
             break
-    return float(x)
+    return np.where(y > 1e7, 1 / np.sqrt(y), np.where(y < 1e-6, 1 / y, x))
 
 
 def fit_prior(variances: np.ndarray, df: np.ndarray) -> Prior:
@@ -59,16 +60,38 @@ def fit_prior(variances: np.ndarray, df: np.ndarray) -> Prior:
     Returns:
         The prior; d0 = 0 if there are fewer than two positive variances (nothing is borrowed).
     """
+    d0, s0_squared = fit_priors(variances, df, np.zeros(len(variances), np.int64), 1)
+    return Prior(float(d0[0]), float(s0_squared[0]))
+
+
+def fit_priors(variances: np.ndarray, df: np.ndarray, group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate the prior of every group, as `fit_prior` does for one.
+
+    Args:
+        variances: [contrasts] sample variances; zeros are left out.
+        df: [contrasts] their degrees of freedom.
+        group: [contrasts] int numbers from 0.
+        groups: how many.
+
+    Returns:
+        ([groups] d0, [groups] s0 squared).
+    """
     usable = (variances > 0) & (df > 0)
-    s2, d = variances[usable], df[usable].astype(float)
-    if len(s2) < 2:
-        return Prior(0.0, float(s2[0]) if len(s2) else 0.0)
+    s2, d, group = variances[usable], df[usable].astype(float), group[usable]
+    count = np.bincount(group, minlength=groups)
+
+    def mean_of(values: np.ndarray) -> np.ndarray:
+        return np.bincount(group, values, groups) / np.maximum(count, 1)
+
     e = np.log(s2) - special.digamma(d / 2) + np.log(d / 2)
-    spread = e.var(ddof=1) - special.polygamma(1, d / 2).mean()
-    if spread <= 0:
-        return Prior(np.inf, float(np.exp(e.mean())))
-    d0 = 2 * trigamma_inverse(spread)
-    return Prior(d0, float(np.exp(e.mean() + special.digamma(d0 / 2) - np.log(d0 / 2))))
+    centre = mean_of(e)
+    spread = mean_of((e - centre[group]) ** 2) * count / np.maximum(count - 1, 1) - mean_of(special.polygamma(1, d / 2))
+    finite = spread > 0
+    d0 = np.where(finite, 2 * trigamma_inverse(np.where(finite, spread, 1.0)), np.inf)
+    d0_or_one = np.where(finite, d0, 1.0)
+    pull = np.where(finite, special.digamma(d0_or_one / 2) - np.log(d0_or_one / 2), 0.0)
+    few = count < 2
+    return np.where(few, 0.0, d0), np.where(few, mean_of(s2), np.exp(centre + pull))
 
 
 def moderate(variances: np.ndarray, df: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -83,18 +106,11 @@ def moderate(variances: np.ndarray, df: np.ndarray, groups: np.ndarray) -> tuple
         ([contrasts] moderated variances, [contrasts] degrees of freedom). The df of a group is at most
         the sum of its members' df, as in limma: an infinite prior is still estimated from finite data.
     """
-    moderated, total = variances.astype(float).copy(), df.astype(float).copy()
-    for group in np.unique(groups):
-        mine = groups == group
-        prior = fit_prior(variances[mine], df[mine])
-        if prior.d0 == 0:
-            continue
-        if np.isinf(prior.d0):
-            moderated[mine] = prior.s0_squared
-        else:
-            moderated[mine] = (prior.d0 * prior.s0_squared + df[mine] * variances[mine]) / (prior.d0 + df[mine])
-        total[mine] = np.minimum(prior.d0 + df[mine], df[mine].sum())
-    return moderated, total
+    names, group = np.unique(groups, return_inverse=True)
+    d0, s0_squared = (prior[group] for prior in fit_priors(variances, df, group, len(names)))
+    weight = np.where(np.isinf(d0), 1.0, d0 / (np.where(np.isinf(d0), 1.0, d0) + df))
+    moderated = weight * s0_squared + (1 - weight) * variances
+    return np.where(d0 == 0, variances, moderated), np.minimum(d0 + df, np.bincount(group, df)[group])
 
 
 def moderated_paired_t(differences: np.ndarray, groups: np.ndarray, level: float = 0.95) -> PairedT:

@@ -2,30 +2,80 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+from scipy import stats
 
 
-def bootstrap_ratio_difference(
-    treatment: np.ndarray, baseline: np.ndarray, bytes_: np.ndarray, draws: int, seed: int
-) -> np.ndarray:
-    """Resample components (and blocks), paired across cells.
+@dataclass(frozen=True)
+class Interval:
+    """Estimates of [contrasts] about new documents and new seeds."""
 
-    Each draw takes components with replacement and, independently, blocks with replacement, and computes
-    the mean over blocks of (sum treatment - sum baseline) / sum bytes.
+    se: np.ndarray
+    df: np.ndarray
+    lo: np.ndarray
+    hi: np.ndarray
+
+
+def component_weights(components: int, draws: int, seed: int) -> np.ndarray:
+    """Draw how often each component is taken, with replacement.
 
     Args:
-        treatment: [blocks, components] summed nats.
-        baseline: [blocks, components] summed nats.
-        bytes_: [components].
+        components: held-out components.
         draws: bootstrap draws.
-        seed: seed of the generator.
+        seed: of the generator.
 
     Returns:
-        [draws] differences in nats per byte.
+        [draws, components] counts.
     """
     generator = np.random.Generator(np.random.Philox(seed))
-    blocks, components = treatment.shape
-    weights = generator.multinomial(components, np.full(components, 1 / components), size=draws)  # [draws, components]
-    chosen = generator.integers(0, blocks, size=(draws, blocks))
-    per_block = weights @ (treatment - baseline).T / (weights @ bytes_)[:, None]  # [draws, blocks]
-    return np.take_along_axis(per_block, chosen, axis=1).mean(axis=1)
+    return generator.multinomial(components, np.full(components, 1 / components), size=draws)
+
+
+def bootstrap_ratio(difference: np.ndarray, bytes_: np.ndarray, draws: int, seed: int) -> np.ndarray:
+    """Resample components; the same draws for all contrasts, so cells stay paired.
+
+    Args:
+        difference: [contrasts, components] nats of the treatment minus those of the baseline.
+        bytes_: [components] text, > 0 in total.
+        draws: bootstrap draws.
+        seed: of the generator.
+
+    Returns:
+        [draws, contrasts] sum of nats / sum of bytes.
+    """
+    weights = component_weights(len(bytes_), draws, seed)
+    return weights @ difference.T / (weights @ bytes_)[:, None]
+
+
+def new_documents_interval(
+    mean: np.ndarray,
+    se_seeds: np.ndarray,
+    df_seeds: np.ndarray,
+    draws: np.ndarray,
+    components: int,
+    level: float = 0.95,
+) -> Interval:
+    """Widen intervals about new seeds to new documents and seeds.
+
+    The variance over components (of the difference averaged over blocks, bootstrapped) is added to that over seeds, with
+    Satterthwaite's (1946) degrees of freedom. Seeds are not bootstrapped: with 3 to 10 blocks its percentiles cover 75 to 90 %
+    instead of 95. A bootstrap of C components is short by (C - 1) / C, which is made up for. What seeds and documents do
+    together is counted in both parts: the interval is too wide rather than too narrow.
+
+    Args:
+        mean: [contrasts] estimates.
+        se_seeds: [contrasts] moderated standard errors over seeds.
+        df_seeds: [contrasts] their degrees of freedom.
+        draws: [draws, contrasts] from `bootstrap_ratio`, in the unit of the estimates.
+        components: how many were resampled, at least 2.
+        level: coverage.
+    """
+    documents = draws.var(axis=0, ddof=1) * components / (components - 1)
+    seeds = se_seeds**2
+    se = np.sqrt(seeds + documents)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        df = np.where(se > 0, se**4 / (seeds**2 / df_seeds + documents**2 / (components - 1)), df_seeds)
+    half = stats.t.ppf(0.5 + level / 2, df) * se
+    return Interval(se, df, mean - half, mean + half)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import mpmath
 import numpy as np
 import pytest
-from scipy import optimize, special, stats
+from scipy import integrate, optimize, special, stats
 
 from analysis.statistics.moderated_t import fit_prior, moderate, moderated_paired_t, trigamma_inverse
 
@@ -37,6 +38,64 @@ def test_the_prior_equals_the_restated_formula(seed: int) -> None:
     d0, s0 = slow_prior(s2, 4)
     assert prior.d0 == pytest.approx(d0, rel=1e-5)
     assert prior.s0_squared == pytest.approx(s0, rel=1e-6)
+
+
+@pytest.mark.parametrize("df", [2, 4, 9])
+def test_the_prior_equals_a_computation_with_fifty_digits(df: int) -> None:
+    """Smyth 2004, section 6.2, by mpmath's polygammas and root finder: nothing of scipy or of ours."""
+    rng = np.random.default_rng(df)
+    s2 = 4e-4 * 3 / rng.chisquare(3, 60) * rng.chisquare(df, 60) / df
+    with mpmath.workdps(50):
+        half = mpmath.mpf(df) / 2
+        e = [mpmath.log(float(value)) - mpmath.digamma(half) + mpmath.log(half) for value in s2]
+        mean = mpmath.fsum(e) / 60
+        spread = mpmath.fsum((value - mean) ** 2 for value in e) / 59 - mpmath.psi(1, half)
+        d0 = 2 * mpmath.findroot(
+            lambda x: mpmath.psi(1, x) - spread, (mpmath.mpf("0.01"), mpmath.mpf(1000)), solver="anderson"
+        )
+        s0 = mpmath.exp(mean + mpmath.digamma(d0 / 2) - mpmath.log(d0 / 2))
+    prior = fit_prior(s2, np.full(60, df))
+    assert prior.d0 == pytest.approx(float(d0), rel=1e-7)
+    assert prior.s0_squared == pytest.approx(float(s0), rel=1e-7)
+
+
+def test_the_moments_that_are_fitted_are_those_of_the_f_distribution() -> None:
+    """s^2 / s0^2 is F(d, d0): mean and variance of its log by numerical integration of scipy's density."""
+    d, d0 = 4, 7.0
+    law = stats.f(d, d0)
+    mean = integrate.quad(lambda u: u * law.pdf(np.exp(u)) * np.exp(u), -30, 30, limit=200)[0]
+    variance = integrate.quad(lambda u: (u - mean) ** 2 * law.pdf(np.exp(u)) * np.exp(u), -30, 30, limit=200)[0]
+    assert mean == pytest.approx(
+        special.digamma(d / 2) - np.log(d / 2) - special.digamma(d0 / 2) + np.log(d0 / 2), rel=1e-6
+    )
+    assert variance == pytest.approx(special.polygamma(1, d / 2) + special.polygamma(1, d0 / 2), rel=1e-6)
+
+
+@pytest.mark.parametrize(("d", "d0", "s2", "s0"), [(4, 3.0, 0.5, 2.0), (2, 12.0, 3.0, 0.1)])
+def test_the_moderated_variance_is_the_inverse_of_the_posterior_mean_precision(
+    d: int, d0: float, s2: float, s0: float
+) -> None:
+    """1 / sigma^2 is chi2(d0) / (d0 s0^2) a priori; its posterior mean given s^2 by numerical integration."""
+
+    def posterior(precision: float) -> float:
+        return stats.chi2.pdf(precision * d0 * s0, d0) * stats.chi2.pdf(precision * d * s2, d) * precision
+
+    top = 60 / s2
+    mean = integrate.quad(lambda x: x * posterior(x), 0, top)[0] / integrate.quad(posterior, 0, top)[0]
+    assert (d0 * s0 + d * s2) / (d0 + d) == pytest.approx(1 / mean, rel=1e-5)
+
+
+def test_many_groups_at_once_equal_each_alone() -> None:
+    rng = np.random.default_rng(4)
+    variances, df = rng.chisquare(4, 300), rng.integers(1, 6, 300)
+    variances[::17] = 0
+    groups = np.repeat(np.arange(60), 5)
+    moderated, total = moderate(variances, df, groups)
+    for group in range(60):
+        mine = groups == group
+        alone, alone_df = moderate(variances[mine], df[mine], np.zeros(5))
+        assert np.allclose(moderated[mine], alone)
+        assert np.allclose(total[mine], alone_df)
 
 
 def test_equal_variances_are_pooled_without_limit() -> None:
@@ -77,10 +136,8 @@ def test_missing_blocks_count_less() -> None:
 def test_intervals_cover_what_they_say(blocks: int, noise: str) -> None:
     """2,000 repetitions x 20 contrasts; the Monte-Carlo error is .11 points for independent contrasts."""
     rng = np.random.default_rng(blocks)
-    covered = []
-    for _ in range(2000):
-        draws = rng.standard_t(5, (20, blocks)) if noise == "t5" else rng.standard_normal((20, blocks))
-        scale = np.exp(rng.uniform(0, np.log(25), 20))[:, None] if noise == "heteroscedastic" else 1.0
-        found = moderated_paired_t(0.3 + draws * scale, np.zeros(20))
-        covered.append(((found.lo <= 0.3) & (found.hi >= 0.3)).mean())
-    assert np.mean(covered) == pytest.approx(0.95, abs=0.015)
+    shape = (2000 * 20, blocks)
+    draws = rng.standard_t(5, shape) if noise == "t5" else rng.standard_normal(shape)
+    scale = np.exp(rng.uniform(0, np.log(25), shape[0]))[:, None] if noise == "heteroscedastic" else 1.0
+    found = moderated_paired_t(0.3 + draws * scale, np.repeat(np.arange(2000), 20))
+    assert ((found.lo <= 0.3) & (found.hi >= 0.3)).mean() == pytest.approx(0.95, abs=0.015)

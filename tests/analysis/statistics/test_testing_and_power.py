@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.statistics.equivalence import tost_p
-from analysis.statistics.multiple_testing import benjamini_hochberg, benjamini_yekutieli, within_families
-from analysis.statistics.power import minimum_detectable_effect, power_of
-from analysis.statistics.resampling import bootstrap_ratio_difference
+from analysis.statistics.multiple_testing import (
+    benjamini_hochberg,
+    benjamini_yekutieli,
+    level_of_next,
+    within_families,
+)
+from analysis.statistics.power import blocks_to_decide, equivalence_power, minimum_detectable_effect, power_of
 
 P_VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=30).map(np.array)
 
@@ -28,6 +32,26 @@ def test_families_are_corrected_apart_and_missing_tests_do_not_count() -> None:
     assert q[:2].tolist() == [0.02, 0.04]
     assert np.isnan(q[2])
     assert q[3] == 0.04
+    assert within_families(p, np.array(["a", "a", "a", "b"]), "by")[:2] == pytest.approx([0.03, 0.06])
+
+
+def test_families_along_the_last_axis_are_corrected_each_alone() -> None:
+    p = np.random.default_rng(0).random((7, 3, 5))
+    for adjust in (benjamini_hochberg, benjamini_yekutieli):
+        assert np.array_equal(adjust(p)[4, 1], adjust(p[4, 1]))
+    assert benjamini_yekutieli(np.zeros(0)).shape == (0,)
+
+
+@given(P_VALUES, st.sampled_from(["bh", "by"]))
+def test_the_level_of_the_next_test_is_where_it_becomes_significant(p: np.ndarray, method: str) -> None:
+    alpha = 0.05
+    q = within_families(p, np.zeros(len(p)), method)
+    found, largest = int((q <= alpha).sum()), int(np.argmax(p))
+    level = level_of_next(len(p), found, alpha, method)
+    moved = p.copy()
+    moved[largest] = level * (1 - 1e-9)
+    if found < len(p):
+        assert within_families(moved, np.zeros(len(p)), method)[largest] <= alpha
 
 
 def test_false_discoveries_stay_below_q_under_correlation() -> None:
@@ -69,17 +93,31 @@ def test_power_is_what_simulation_finds() -> None:
     assert power_of(0.0, 4, 0.05) == pytest.approx(0.05, abs=1e-3)
 
 
-def test_the_component_bootstrap_has_the_mean_and_spread_of_a_plain_one() -> None:
-    rng = np.random.default_rng(3)
-    blocks, components = 4, 12
-    size = rng.integers(100, 1000, components).astype(float)
-    baseline = size * rng.uniform(1, 2, (blocks, components))
-    treatment = baseline + size * rng.normal(0.05, 0.1, (blocks, components))
-    draws = bootstrap_ratio_difference(treatment, baseline, size, 4000, seed=1)
-    slow = []
-    for _ in range(4000):
-        c, b = rng.integers(0, components, components), rng.integers(0, blocks, blocks)
-        slow.append(np.mean([(treatment - baseline)[i, c].sum() / size[c].sum() for i in b]))
-    assert draws.mean() == pytest.approx(np.mean(slow), abs=0.004)
-    assert draws.std() == pytest.approx(np.std(slow), rel=0.1)
-    assert np.array_equal(draws, bootstrap_ratio_difference(treatment, baseline, size, 4000, seed=1))
+@pytest.mark.parametrize("effect", [0.0, 0.5, 1.0])
+def test_power_of_equivalence_is_what_simulation_finds(effect: float) -> None:
+    rng = np.random.default_rng(1)
+    draws = rng.standard_normal((20_000, 6)) + effect
+    mean, se = draws.mean(1), draws.std(1, ddof=1) / 6**0.5
+    found = tost_p(mean, se, np.full(20_000, 5.0), np.full(20_000, 1.5)) <= 0.05
+    assert equivalence_power(effect, 1 / 6**0.5, 5, 1.5) == pytest.approx(found.mean(), abs=0.01)
+
+
+def test_the_blocks_that_decide_are_the_least_that_do() -> None:
+    sd, delta = 0.02, 0.01
+    for effect in (0.0, 0.004, 0.02, -0.05):
+        more = blocks_to_decide(effect, sd, 5, 4, delta)
+        assert more is not None
+        reached = []
+        for total in (5 + more - 1, 5 + more):
+            se, df = sd / total**0.5, 4 + total - 5
+            reached.append(max(power_of(effect / se, df, 0.05), equivalence_power(effect, se, df, delta)))
+        assert reached[1] >= 0.8
+        assert more == 1 or reached[0] < 0.8
+
+
+def test_an_effect_at_the_bound_is_never_decided_within_the_cap() -> None:
+    assert blocks_to_decide(0.01, 0.1, 5, 4, 0.01, cap=100) is None
+    few, many = (blocks_to_decide(0.03, 0.02, 5, 4, 0.01, alpha) for alpha in (0.05, 0.05 / 60))
+    assert few is not None
+    assert many is not None
+    assert few < many
