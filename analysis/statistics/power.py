@@ -88,7 +88,7 @@ def blocks_to_decide(
 
     >>> blocks_to_decide(0.02, 0.02, 5, 4, 0.005)
     5
-    >>> blocks_to_decide(0.005, 0.02, 5, 4, 0.005) is None
+    >>> blocks_to_decide(0.005, 0.02, 5, 4, 0.005, cap=100) is None
     True
     """
 
