@@ -95,7 +95,7 @@ def _cell_row(design: Design, cell: Cell) -> dict:
         "mixture_id": _mixture_id(cell),
         "baseline": cell.baseline,
         "transform": cell.transform,
-        "share": cell.share if cell.transform in ("sham", "shuffle") else 0.0,
+        "share": cell.share if cell.transform in ("sham", "shuffle", "canary") else 0.0,
         "tokens": design.tokens(cell),
         "lr": cell.lr or design.spec.proxy.lr,
         "description": cell.description,

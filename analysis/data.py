@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.canary import CANARY, canary_facts, canary_tokens
 from analysis.mixtures import Mixture
 from analysis.schedule import CONTROL_SHARE, Slots, Transform, generator, schedule
-from analysis.shards import open_shard
+from analysis.shards import open_shard, token_byte_lengths
 from analysis.slices import Atoms
 from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import fingerprint, fraction
@@ -143,6 +144,11 @@ class TokenStream:
         """The schedule of the run."""
         return schedule(self.mixture, self.reference, self.n_slots, self.block_seed, self.transform, self.share)
 
+    @functools.cached_property
+    def facts(self) -> np.ndarray:
+        """The facts of the canary, [facts, tokens]."""
+        return canary_facts(token_byte_lengths(self.workspace))
+
     def __getstate__(self) -> dict:
         """Leave caches behind when a run is sent to a worker."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -188,6 +194,9 @@ class TokenStream:
         """
         rows = np.empty((stop - start, self.context + 1), np.int64)
         for index in range(start, stop):
+            if self.slots.canary[index]:
+                rows[index - start] = canary_tokens(self.facts, self.context + 1, self.block_seed, index)
+                continue
             atom = self.slots.names[self.slots.atom[index]]
             order = self.chunks[atom]
             chunk = order[int(self.slots.position[index]) % len(order)]
@@ -200,6 +209,9 @@ class TokenStream:
         """Name the documents that slots start..stop hold, "doc_id (shard, row)", in the order of reading."""
         found: dict[str, None] = {}
         for index in range(start, stop):
+            if self.slots.canary[index]:
+                found[CANARY] = None
+                continue
             atom = self.slots.names[self.slots.atom[index]]
             order, starts = self.chunks[atom], self.starts[atom]
             at = int(order[int(self.slots.position[index]) % len(order)]) * self.context
@@ -214,7 +226,7 @@ class TokenStream:
         """Return tokens, bytes and epochs that are drawn of each atom."""
         found = {}
         for index, atom in enumerate(self.slots.names):
-            count = int((self.slots.atom == index).sum()) * self.context
+            count = int(((self.slots.atom == index) & ~self.slots.canary).sum()) * self.context
             pool_tokens, pool_bytes = int(self.documents[atom][2].sum()), int(self.documents[atom][3].sum())
             found[atom] = {
                 "tokens": count,

@@ -6,10 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from analysis.design_kinds import Reweight, SliceName
 from pipelines.contracts.errors import did_you_mean
 from pipelines.contracts.yaml_model import StrictModel
-
-SliceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class SliceSpec(StrictModel):
@@ -107,6 +106,11 @@ class DesignSpec(StrictModel):
         slices: source-level slices; they must not overlap; each is a target.
         weights: share of each slice in the full mixture; equal if not named.
         leave_out: slices that are left out in turn.
+        fill: what takes their place (`leave_one_out`).
+        swap: for fill = named, which slice takes the place of which.
+        single: slices that are trained alone (`single_slice`).
+        reweight: factors of weights (`reweight`).
+        canary: share of the slots that hold the canary's made-up facts; 0 for a study without that control.
         blocks: seed tuples; every cell is run once in each.
         tokens: training tokens per run.
         eval_tokens: held-out tokens per target and population.
@@ -119,15 +123,20 @@ class DesignSpec(StrictModel):
     """
 
     name: str
-    design: Literal["demo", "swarm", "confirmation"] = "demo"
+    design: Literal["demo", "leave_one_out", "reweight", "single_slice", "swarm", "confirmation"] = "demo"
     slices: dict[SliceName, SliceSpec]
     weights: dict[SliceName, float] = Field(default_factory=dict)
     leave_out: tuple[SliceName, ...] = ()
+    fill: Annotated[tuple[Literal["proportional", "none", "named"], ...], Field(min_length=1)] = ("proportional",)
+    swap: dict[SliceName, SliceName] = Field(default_factory=dict)
+    single: tuple[SliceName, ...] = ()
+    reweight: Reweight | None = None
     near_duplicates: NearDuplicateSwap | None = None
     rejects: RejectSwap | None = None
     swarm: SwarmSpec | None = None
     confirmation: ConfirmationSpec | None = None
     proxy: ProxySpec = ProxySpec()
+    canary: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
     blocks: Annotated[int, Field(ge=2)] = 5
     tokens: Annotated[int, Field(ge=1024)] = 262_144
     eval_tokens: Annotated[int, Field(ge=256)] = 12_000
@@ -141,8 +150,10 @@ class DesignSpec(StrictModel):
     @model_validator(mode="after")
     def _names_are_slices(self) -> DesignSpec:
         swapped = (self.near_duplicates.slice,) if self.near_duplicates else ()
+        reweighted = self.reweight.slices if self.reweight else ()
         drawn = (*self.swarm.caps, *self.swarm.floors, *self.swarm.utility) if self.swarm else ()
-        for name in (*self.leave_out, *self.weights, *swapped, *drawn):
+        swapped = (*swapped, *self.swap, *self.swap.values(), *reweighted, *drawn)
+        for name in (*self.leave_out, *self.single, *self.weights, *swapped):
             if name not in self.slices:
                 raise ValueError(f"names of slices, not {name!r}. {did_you_mean(name, self.slices)}")
         if any(weight <= 0 for weight in self.weights.values()):

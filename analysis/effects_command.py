@@ -9,6 +9,7 @@ from pathlib import Path
 from analysis import records
 from analysis.commands import contrasts_of
 from analysis.designs import Contrast
+from analysis.designs.cells import CONTROL_FAMILIES
 from analysis.effects import Study, dilution, learning_slope, load_study, measure
 from analysis.estimates import predicted_rows
 from analysis.noise import measured_sd, noise_rows, power_rows
@@ -123,7 +124,9 @@ def format_effects(effects: list[dict], controls: list[dict], noise: list[dict],
         lines.append(f"noise: sd over seeds {sd:.4f} bpb; at {spec['tokens']:,} tokens, {spec['blocks']} blocks")
     lines.append(f"{'contrast':<44} {'bpb':>8}  {'95 % interval':<20} {'dilution':>8} {'q':>8}  verdict")
     shown = [
-        row for row in effects if row["method"] == "retrain" and row["metric"] == "bpb" and row["family"] != "controls"
+        row
+        for row in effects
+        if row["method"] == "retrain" and row["metric"] == "bpb" and row["family"] not in CONTROL_FAMILIES
     ]
     lines += [_line(row) for row in shown]
     counts: dict[str, int] = {}

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.canary import CANARY, canary_facts, canary_tokens
 from analysis.data import HeldOut, document_tokens
 from analysis.shards import token_byte_lengths
 from analysis.slices import Atoms
@@ -19,6 +20,8 @@ from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import fraction
 
 POPULATIONS = ("kept", "unfiltered")
+CANARY_DOCUMENTS = 8
+CANARY_DOCUMENT_FACTS = 24
 MAX_DOCUMENT_TOKENS = 2048
 """Longer documents are cut here, so that one book does not fill a target."""
 
@@ -86,6 +89,18 @@ def heldout_set(workspace: str, atoms: Atoms, target: str, population: str, budg
     component = np.array(rows["component"].to_pylist()[:count])
     doc_id = np.array(rows["doc_id"].to_pylist()[:count])
     return HeldOut(target, population, np.concatenate(pieces), offsets, np.array(n_bytes, np.int64), component, doc_id)
+
+
+def canary_set(workspace: str) -> HeldOut:
+    """Make the held-out set of the canary: the facts of its training slots, in other orders."""
+    lengths = token_byte_lengths(workspace)
+    facts = canary_facts(lengths)
+    size = CANARY_DOCUMENT_FACTS * facts.shape[1]
+    documents = [canary_tokens(facts, size, "heldout", number) for number in range(CANARY_DOCUMENTS)]
+    names = np.array([f"{CANARY}-{number}" for number in range(CANARY_DOCUMENTS)])
+    n_bytes = np.array([lengths[document].sum() for document in documents], np.int64)
+    offsets = np.arange(CANARY_DOCUMENTS + 1, dtype=np.int64) * size
+    return HeldOut(CANARY, CANARY, np.concatenate(documents), offsets, n_bytes, names, names)
 
 
 def heldout_sets(workspace: str, atoms: Atoms, targets: Iterable[str], budget_tokens: int) -> list[HeldOut]:

@@ -18,7 +18,7 @@ _TARGET = field("target", _STRING, "held-out slice that was evaluated")
 _POPULATION = field(
     "population",
     _STRING,
-    "held-out documents: kept by the rules; unfiltered; or curve (a fixed part of kept, evaluated along the run)",
+    "held-out documents: kept by the rules; unfiltered; curve (a fixed part of kept, evaluated along the run); or canary",
 )
 _METRIC = field(
     "metric", _STRING, "bpb (bits per UTF-8 byte, lower is better) or choice_margin (bits per byte, higher is better)"
@@ -55,7 +55,7 @@ CELLS = table(
         field(
             "transform",
             _STRING,
-            "none, sham (slots redrawn), shuffle (tokens of slots shuffled) or omit (slots left out, a shorter run)",
+            "none, sham (slots redrawn), shuffle (their tokens shuffled), canary (made-up facts) or omit (slots left out)",
         ),
         field("share", _FLOAT, "share of the slots that the transform touches; 0 if it picks none by itself"),
         field("tokens", _INT, "training tokens of a run", "tokens"),
@@ -69,7 +69,7 @@ CONTRASTS = table(
     [
         _DESIGN,
         field("contrast", _STRING, "name of the contrast"),
-        field("family", _STRING, "own-slice, cross-slice, decisions, controls or downstream"),
+        field("family", _STRING, "own-slice, cross-slice, decisions, controls, canary or downstream"),
         field("target", _STRING, "held-out slice"),
         _POPULATION,
         _METRIC,
@@ -276,10 +276,10 @@ POWER = table(
 )
 CONTROLS = table(
     "controls",
-    "The study's own checks: if sham, shuffle or adequacy fails, verdicts are withheld.",
+    "The study's own checks: if sham, shuffle, canary or adequacy fails, verdicts are withheld.",
     [
         _DESIGN,
-        field("control", _STRING, "sham, shuffle or adequacy"),
+        field("control", _STRING, "sham, shuffle, canary or adequacy"),
         field("passed", _BOOL, "whether the check holds"),
         field("estimate", _FLOAT, "mean over targets of the control's effect", "bits per byte", nullable=True),
         field("lo", _FLOAT, "lower end of its 95 % interval", "bits per byte", nullable=True),

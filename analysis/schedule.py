@@ -21,11 +21,13 @@ from analysis.mixtures import Mixture
 from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import key64
 
-Transform = Literal["none", "sham", "shuffle", "omit"]
+Transform = Literal["none", "sham", "shuffle", "canary", "omit"]
 """What is done to the slots besides drawing them from the mixture.
 
 sham     a random share of the slots is redrawn from the same mixture, with fresh content (true effect 0)
 shuffle  the tokens of a random share of the slots are shuffled (must hurt)
+canary   a random share of the slots holds made-up facts (`analysis.canary`); a sham of the same share redraws the
+         same slots
 omit     the slots of atoms that the mixture lacks are left out, with nothing in their place (a shorter run)
 """
 SCHEDULE_VERSION = 2
@@ -43,12 +45,14 @@ class Slots:
         atom: [slots] index into `names`.
         position: [slots] which slot of the atom's stream.
         shuffled: [slots] whether the tokens of the slot are shuffled.
+        canary: [slots] whether the slot holds canary text, not the atom's.
     """
 
     names: tuple[str, ...]
     atom: np.ndarray
     position: np.ndarray
     shuffled: np.ndarray
+    canary: np.ndarray
 
 
 def generator(*key: object) -> np.random.Generator:
@@ -99,17 +103,20 @@ def schedule(
     winner = coupled(mixture, reference, slots, block_seed)
     redrawn = np.zeros(slots, bool)
     shuffled = np.zeros(slots, bool)
+    canary = np.zeros(slots, bool)
     if transform == "sham":
         redrawn = generator(block_seed, "sham").random(slots) < share
         fresh = np.array(names)[race(mixture.weights, slots, block_seed + "/sham")]
         winner = np.where(redrawn, fresh, winner)
     if transform == "shuffle":
         shuffled = generator(block_seed, "shuffle").random(slots) < share
+    if transform == "canary":
+        canary = generator(block_seed, "sham").random(slots) < share
     before = np.array(sorted(reference.weights))[race(reference.weights, slots, block_seed)]
     position = np.empty(slots, np.int64)
     for name in names:
         position[winner == name] = _positions(winner == name, before == name, redrawn)
-    return Slots(names, np.searchsorted(names, winner), position, shuffled)
+    return Slots(names, np.searchsorted(names, winner), position, shuffled, canary)
 
 
 def coupled(mixture: Mixture, reference: Mixture, slots: int, seed: str) -> np.ndarray:
@@ -157,7 +164,7 @@ def omitted(names: tuple[str, ...], reference: Mixture, slots: int, seed: str) -
     for name in names:
         mine = won == name
         position[mine] = np.arange(mine.sum())
-    return Slots(names, np.searchsorted(names, won), position, np.zeros(slots, bool))
+    return Slots(names, np.searchsorted(names, won), position, np.zeros(slots, bool), np.zeros(slots, bool))
 
 
 def _positions(mine: np.ndarray, before: np.ndarray, redrawn: np.ndarray) -> np.ndarray:

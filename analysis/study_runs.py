@@ -20,7 +20,7 @@ from analysis.design_data import cell_stream, design_of
 from analysis.design_file import DesignSpec
 from analysis.designs import Cell, Design
 from analysis.evaluation.choice import ChoiceItem, build_choice_items, vocabulary_bytes
-from analysis.heldout import heldout_sets
+from analysis.heldout import canary_set, heldout_sets
 from analysis.models import Proxy
 from analysis.ngram_study import ngram_runs
 from analysis.records import study_folder
@@ -93,6 +93,8 @@ def open_runs(workspace: Path, design: Design, atoms: Atoms) -> StudyRuns:
     spec = design.spec
     check_corpus(str(workspace))
     heldouts = heldout_sets(str(workspace), atoms, design.targets, spec.eval_tokens)
+    if any(cell.transform == "canary" for cell in design.cells):
+        heldouts.append(canary_set(str(workspace)))
     token_bytes = vocabulary_bytes(workspace / "tokenizer/tokenizer.json")
     kept = [heldout for heldout in heldouts if heldout.population == "kept"]
     items = [item for h in kept for item in build_choice_items(h, spec.choice_items, spec.seed, token_bytes)]

@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
+from analysis.designs.cells import CONTROL_FAMILIES
 from analysis.effects import Study
 from analysis.statistics.multiple_testing import within_families
 
@@ -64,7 +65,7 @@ def _number(value: float | None) -> float:
 def _verdict(row: dict, q: float, tost_q: float, alpha: float) -> str:
     if not math.isnan(q) and q <= alpha:
         worse_without = row["estimate"] > 0 if row["metric"] == "bpb" else row["estimate"] < 0
-        speaks_of_the_treatment = row["family"] in ("controls", "optimum")
+        speaks_of_the_treatment = row["family"] in (*CONTROL_FAMILIES, "optimum")
         return "helps" if worse_without != speaks_of_the_treatment else "hurts"
     if not math.isnan(tost_q) and tost_q <= alpha:
         return "negligible"
@@ -72,7 +73,7 @@ def _verdict(row: dict, q: float, tost_q: float, alpha: float) -> str:
 
 
 def control_rows(effects: list[dict], design_id: str) -> list[dict]:
-    """Check the controls: the sham must not stand out, the shuffle must hurt.
+    """Check the controls: the sham must not stand out, the shuffle must hurt, the canary must be found and only it.
 
     The mean effect over targets is tested with the t of its targets' moderated errors (their average
     variance; targets of one run are correlated, so this is not divided by their number).
@@ -105,7 +106,30 @@ def control_rows(effects: list[dict], design_id: str) -> list[dict]:
                 "detail": detail,
             }
         )
-    return rows
+    return [*rows, *_canary_rows(effects, design_id)]
+
+
+def _canary_rows(effects: list[dict], design_id: str) -> list[dict]:
+    """Check the canary, if the design has one: its own test must improve, and no other may stand out.
+
+    The estimate and interval are those of its own test. How many of the others are proven negligible is said, not
+    asked: what a study of few blocks cannot prove about the canary, it cannot prove about a slice either.
+    """
+    own = next((row for row in effects if row["family"] == "canary"), None)
+    if own is None:
+        return []
+    row = {"design_id": design_id, "control": "canary", "passed": False}
+    others = [one for one in effects if one["family"] == "controls" and one["slice"] == own["slice"]]
+    if own.get("estimate") is None or not any(one.get("estimate") is not None for one in others):
+        return [{**row, "detail": "no run of it finished, so nothing is known about the study"}]
+    significant = [one["target"] for one in others if one["q"] is not None and one["q"] <= ALPHA]
+    negligible = sum(one["verdict"] == "negligible" for one in others)
+    detail = (
+        f"its own test must improve, and no other stand out: {len(significant)} of {len(others)} do, "
+        f"{negligible} are proven negligible"
+    )
+    passed = own["hi"] < 0 and not significant
+    return [{**row, "passed": passed, **{name: own[name] for name in ("estimate", "lo", "hi")}, "detail": detail}]
 
 
 def adequacy_row(study: Study, targets: tuple[str, ...], blocks: int, design_id: str) -> dict | None:
@@ -139,8 +163,8 @@ def adequacy_row(study: Study, targets: tuple[str, ...], blocks: int, design_id:
 
 
 def void_reason(controls: list[dict]) -> str | None:
-    """Return why the study is void, or None: a study whose sham or shuffle fails says nothing."""
-    failed = [row for row in controls if not row["passed"] and row["control"] in ("sham", "shuffle")]
+    """Return why the study is void, or None: a study whose sham, shuffle or canary fails says nothing."""
+    failed = [row for row in controls if not row["passed"] and row["control"] in ("sham", "shuffle", "canary")]
     if not failed:
         return None
     return "; ".join(f"{row['control']} failed ({row['detail']}{_mean_of(row)})" for row in failed)
@@ -177,7 +201,7 @@ def withhold(effects: list[dict], reason: str | None) -> list[dict]:
         return effects
     return [
         row
-        if row["method"] != "retrain" or row["family"] == "controls"
+        if row["method"] != "retrain" or row["family"] in CONTROL_FAMILIES
         else {
             **row,
             "verdict": "withheld",

@@ -9,6 +9,9 @@ from analysis.designs.base import NEAR_DUPLICATES, NEAR_LEADERS, QUALITY_REJECTS
 from analysis.designs.cells import Cell, Contrast, Design, difference
 from analysis.designs.confirmation import confirmation
 from analysis.designs.demo import demo
+from analysis.designs.leave_out import leave_one_out
+from analysis.designs.reweight import reweight
+from analysis.designs.single_slice import single_slice
 from analysis.designs.swarm import swarm
 from analysis.slices import Atoms, Slice
 
@@ -18,6 +21,9 @@ DESIGNS: dict[str, Callable[[DesignSpec, Atoms], tuple[list[Cell], list[Contrast
     "demo": demo,
     "swarm": swarm,
     "confirmation": confirmation,
+    "leave_one_out": leave_one_out,
+    "reweight": reweight,
+    "single_slice": single_slice,
 }
 DECISIONS: dict[str, Callable[[DesignSpec], tuple[Slice, ...]]] = {
     "demo": lambda _: (NEAR_DUPLICATES, QUALITY_REJECTS, NEAR_LEADERS)

@@ -12,7 +12,9 @@ from analysis.schedule import CONTROL_SHARE, SCHEDULE_VERSION, Transform
 from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import fingerprint
 
-Family = Literal["own-slice", "cross-slice", "decisions", "controls", "downstream", "optimum"]
+Family = Literal["own-slice", "cross-slice", "decisions", "controls", "canary", "downstream", "optimum"]
+CONTROL_FAMILIES = ("controls", "canary")
+"""What a study checks itself by; the canary's own test lends its noise to no other control."""
 Fill = Literal["proportional", "named", "none"]
 
 
@@ -56,7 +58,7 @@ class Contrast:
         family: tests of a family are corrected together.
         slice: slice or decision that the verdict speaks of.
         target: held-out slice.
-        population: "kept" or "unfiltered".
+        population: "kept", "unfiltered" or "canary".
         metric: "bpb" or "choice_margin".
         fill: what takes the place of what was removed.
         coef: cell -> coefficient; they sum to 0.
@@ -94,6 +96,17 @@ class Contrast:
 def difference(treatment: str, baseline: str) -> dict[str, float]:
     """Return the coefficients of treatment minus baseline."""
     return {treatment: 1.0, baseline: -1.0}
+
+
+def trend(doses: Mapping[str, float]) -> dict[str, float]:
+    """Return the coefficients of the least-squares slope of cells over their doses.
+
+    >>> trend({"a": 0.0, "b": 1.0, "c": 2.0})
+    {'a': -0.5, 'b': 0.0, 'c': 0.5}
+    """
+    mean = sum(doses.values()) / len(doses)
+    square = sum((dose - mean) ** 2 for dose in doses.values())
+    return {cell: (dose - mean) / square for cell, dose in doses.items()}
 
 
 @dataclass(frozen=True)

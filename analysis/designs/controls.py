@@ -1,12 +1,15 @@
-"""Controls that every design carries: a sham at the dose of its treatments, and the shuffle."""
+"""Controls that every design carries: a sham at the dose of its treatments, the shuffle and the canary."""
 
 from __future__ import annotations
 
+from analysis.canary import CANARY
 from analysis.design_file import DesignSpec
 from analysis.designs.base import slice_contrast
-from analysis.designs.cells import Cell, Contrast
+from analysis.designs.cells import Cell, Contrast, difference
 from analysis.mixtures import Mixture
 from analysis.schedule import CONTROL_SHARE
+
+CANARY_SHAM = "canary_sham"
 
 
 def changed_share(mixture: Mixture, baseline: Mixture) -> float:
@@ -23,30 +26,48 @@ def dose(cells: list[Cell]) -> float:
 
 
 def with_controls(spec: DesignSpec, cells: list[Cell], contrasts: list[Contrast]) -> tuple[list[Cell], list[Contrast]]:
-    """Add sham and shuffle of the first cell to a design."""
-    base = cells[0]
-    share = dose(cells)
-    made = [
-        Cell(
-            "sham", base.mixture, "null", base.name, f"a random {share:.0%} of the slots redrawn", "sham", share=share
-        ),
-        Cell(
-            "shuffle",
-            base.mixture,
-            "positive",
-            base.name,
-            f"tokens of {CONTROL_SHARE:.0%} of the slots shuffled",
-            "shuffle",
-        ),
-    ]
-    compared = [contrast for control in ("sham", "shuffle") for contrast in _control_contrasts(spec, control)]
+    """Add sham, shuffle and canary of the first cell to a design.
+
+    The canary takes a small share of the slots, so it is compared with a sham of that share: what is left of the
+    difference is what its text does, and not that of the text which it displaced.
+    """
+    made = _control_cells(spec, cells[0], dose(cells))
+    compared = [one for control in ("sham", "shuffle") for one in _contrasts(spec, control, cells[0].name)]
+    if spec.canary:
+        compared += [*_contrasts(spec, CANARY, CANARY_SHAM), _own_test(spec)]
     return [*cells, *made], [*contrasts, *compared]
 
 
-def _control_contrasts(spec: DesignSpec, control: str) -> list[Contrast]:
+def _control_cells(spec: DesignSpec, base: Cell, share: float) -> list[Cell]:
+    def cell(name: str, role: str, described: str, transform: str, share: float) -> Cell:
+        return Cell(name, base.mixture, role, base.name, described, transform, share=share)  # type: ignore[arg-type]
+
+    made = [
+        cell("sham", "null", f"a random {share:.0%} of the slots redrawn", "sham", share),
+        cell("shuffle", "positive", f"tokens of {CONTROL_SHARE:.0%} of the slots shuffled", "shuffle", CONTROL_SHARE),
+    ]
+    if spec.canary:
+        part = f"a random {spec.canary:.1%} of the slots"
+        made += [
+            cell(CANARY_SHAM, "null", f"{part} redrawn", "sham", spec.canary),
+            cell(CANARY, "positive", f"{part} (the same) hold made-up facts", "canary", spec.canary),
+        ]
+    return made
+
+
+def _contrasts(spec: DesignSpec, control: str, baseline: str) -> list[Contrast]:
     meaning = "positive: the control raises the loss"
     sign = 1 if control == "shuffle" else 0
     return [
-        slice_contrast(spec, "controls", control, target, control, fill="named", expected_sign=sign, meaning=meaning)
+        slice_contrast(spec, "controls", control, target, control, coef=difference(control, baseline), fill="named",
+                       expected_sign=sign, meaning=meaning)
         for target in spec.slices
-    ]
+    ]  # fmt: skip
+
+
+def _own_test(spec: DesignSpec) -> Contrast:
+    meaning = "negative: the facts in the slots make the same facts in other orders likelier, as they must"
+    return slice_contrast(
+        spec, "canary", CANARY, CANARY, CANARY, coef=difference(CANARY, CANARY_SHAM), population=CANARY, fill="named",
+        expected_sign=-1, meaning=meaning,
+    )  # fmt: skip

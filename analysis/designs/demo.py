@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from analysis.data import pool_tokens
 from analysis.design_file import DesignSpec
-from analysis.designs.base import decision_contrasts, full_cell, full_mixture, language, slice_contrast
+from analysis.designs.base import decision_contrasts, full_cell, full_mixture, language
 from analysis.designs.cells import Cell, Contrast
 from analysis.designs.controls import with_controls
-from analysis.mixtures import Mixture, leave_out, normalised, slice_weight, swap, with_pools
+from analysis.designs.leave_out import leave_out_cell, leave_out_contrasts
+from analysis.mixtures import Mixture, normalised, slice_weight, swap, with_pools
 from analysis.slices import Atoms
 from pipelines.contracts.errors import ConfigError, message
 
@@ -18,10 +19,8 @@ def demo(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contrast]]:
     cells = [full_cell(full)]
     contrasts: list[Contrast] = []
     for name in spec.leave_out:
-        mixture = leave_out(full, atoms.atoms_of(name, kept=True))
-        described = f"without {name}; the others grow in proportion (same tokens)"
-        cells.append(Cell(f"without_{name}", mixture, "treatment", "full", described, target_slice=name))
-        contrasts += _leave_out_contrasts(spec, name)
+        cells.append(leave_out_cell(spec, atoms, full, name, "proportional"))
+        contrasts += leave_out_contrasts(spec, name, f"without_{name}", "proportional")
     if spec.near_duplicates is not None:
         cells += _near_duplicate_cells(spec, atoms, full)
         contrasts += decision_contrasts(spec, "near_duplicates", "near_duplicate_swap", "near_duplicate_base")
@@ -29,28 +28,6 @@ def demo(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contrast]]:
         cells.append(_reject_cell(spec, atoms, full))
         contrasts += decision_contrasts(spec, "quality_rejects", "quality_reject_swap", "full")
     return with_controls(spec, cells, contrasts)
-
-
-def _leave_out_contrasts(spec: DesignSpec, name: str) -> list[Contrast]:
-    cell = f"without_{name}"
-    made = []
-    for target in spec.slices:
-        own = target == name
-        family = "own-slice" if own else "cross-slice"
-        made.append(slice_contrast(spec, family, name, target, cell, expected_sign=1 if own else 0))
-        made.append(
-            slice_contrast(
-                spec,
-                "downstream",
-                name,
-                target,
-                cell,
-                name=f"{cell} on {target} (choice)",
-                metric="choice_margin",
-                meaning=f"negative: without {name} the right continuation of {target} stands out less, so {name} helps there",
-            )
-        )
-    return made
 
 
 def _near_duplicate_cells(spec: DesignSpec, atoms: Atoms, full: Mixture) -> list[Cell]:

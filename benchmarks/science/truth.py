@@ -68,6 +68,7 @@ def measure(bench: Bench, settings: Settings) -> Results:
         tokens=settings.tokens,
         eval_tokens=settings.eval_tokens,
         choice_items=0,
+        canary=0,
         proxy={"adequacy": "show"},
     )
     folder = trained(bench, design)

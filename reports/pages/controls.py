@@ -18,7 +18,8 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
         return Page("controls", "Controls", (empty,))
     intro = Prose(
         "The sham redraws a share of the training slots from the same mixture: its true effect is zero, at a perturbation as "
-        "large as that of a real contrast. The shuffle destroys the order of tokens in as many slots: it must hurt. If "
+        "large as that of a real contrast. The shuffle destroys the order of tokens in as many slots: it must hurt. The canary plants "
+        "made-up facts in a small share of them: their own test must improve, and no other score may move. If "
         "either fails, the study is void."
     )
     return Page("controls", "Controls", (*void_banners(con), intro, _controls(con), _power(con), _noise(con)))
@@ -40,7 +41,7 @@ def _controls(con: duckdb.DuckDBPyConnection) -> Block:
         con,
         "controls-table",
         "Did the controls hold?",
-        "The effect of every control with its 95 % interval: sham must lie about zero, shuffle must hurt.",
+        "The effect of every control with its 95 % interval: sham must lie about zero, shuffle must hurt, the canary's own test must improve.",
         "SELECT *, CASE WHEN passed THEN 'passed' ELSE 'failed' END AS verdict FROM controls ORDER BY rowid",
         (
             DESIGN_COLUMN,

@@ -25,7 +25,7 @@ FROM curated
 # Own-slice removal hurts by construction and is no finding.
 _EFFECTS = """
 SELECT * FROM effect_table
-WHERE design_id = ? AND method <> 'ngram' AND family NOT IN ('own-slice', 'controls')
+WHERE design_id = ? AND method <> 'ngram' AND family NOT IN ('own-slice', 'controls', 'canary')
 -- what dilution alone does not explain comes first
 ORDER BY family = 'decisions' DESC, metric, abs(estimate - coalesce(dilution, 0)) DESC NULLS LAST, contrast, target
 """
@@ -80,7 +80,7 @@ def study_findings(con: duckdb.DuckDBPyConnection, study: Row) -> Findings:
     title = f"What the study “{study['name']}” found"
     if query(
         con,
-        "SELECT 1 FROM controls WHERE NOT passed AND control IN ('sham', 'shuffle') AND design_id = ?",
+        "SELECT 1 FROM controls WHERE NOT passed AND control IN ('sham', 'shuffle', 'canary') AND design_id = ?",
         [study["design_id"]],
     ):
         return Findings(

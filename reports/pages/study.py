@@ -52,12 +52,12 @@ def void_banners(con: duckdb.DuckDBPyConnection) -> tuple[Banner, ...]:
         con,
         "SELECT c.design_id, d.name, list(c.control ORDER BY c.rowid) AS controls, list(c.detail ORDER BY c.rowid) AS details\n"
         "FROM controls c LEFT JOIN designs d USING (design_id) "
-        "WHERE NOT c.passed AND c.control IN ('sham', 'shuffle') GROUP BY c.design_id, d.name ORDER BY c.design_id",
+        "WHERE NOT c.passed AND c.control IN ('sham', 'shuffle', 'canary') GROUP BY c.design_id, d.name ORDER BY c.design_id",
     )
     withheld = query(
         con,
         "SELECT e.design_id, d.name, min(e.reason) AS reason FROM effects e LEFT JOIN designs d USING (design_id)\n"
-        "WHERE e.verdict = 'withheld' AND e.design_id NOT IN (SELECT design_id FROM controls WHERE NOT passed AND control IN ('sham', 'shuffle'))\n"
+        "WHERE e.verdict = 'withheld' AND e.design_id NOT IN (SELECT design_id FROM controls WHERE NOT passed AND control IN ('sham', 'shuffle', 'canary'))\n"
         "GROUP BY e.design_id, d.name ORDER BY e.design_id",
     )
     notes = (

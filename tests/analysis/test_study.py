@@ -184,11 +184,12 @@ def test_the_design_has_its_cells_families_and_populations(workspace: Path, desi
     design, _ = open_design(workspace, design_file)
     roles = {cell.name: cell.role for cell in design.cells}
     assert roles == {
-        "full": "base", "without_lines": "treatment", "without_notes": "treatment", "sham": "null", "shuffle": "positive",
+        "full": "base", "without_lines": "treatment", "without_notes": "treatment", "sham": "null", "shuffle": "positive", "canary_sham": "null", "canary": "positive",
         "near_duplicate_base": "base", "near_duplicate_swap": "treatment", "quality_reject_swap": "treatment",
     }  # fmt: skip
     for contrast in design.contrasts:
         assert (contrast.population == "unfiltered") == (contrast.family == "decisions")
+        assert (contrast.population == "canary") == (contrast.family == "canary") == (contrast.target == "canary")
         assert contrast.fill in ("proportional", "named")
         own = contrast.family == "own-slice"
         assert not own or contrast.slice == contrast.target
@@ -253,7 +254,7 @@ def test_a_study_fills_every_table(trained: Path, capsys: pytest.CaptureFixture)
     ):
         assert records.read_table(trained / f"{name}.parquet", name).num_rows, name
     runs = records.read_table(trained / "runs.parquet", "runs")
-    assert runs.num_rows == 8 * 2 + 3 * 2
+    assert runs.num_rows == 10 * 2 + 3 * 2
     effects = records.read_table(trained / "effects.parquet", "effects").to_pylist()
     assert len(effects) == len(contrasts_of(trained))
     controls = {
@@ -262,7 +263,7 @@ def test_a_study_fills_every_table(trained: Path, capsys: pytest.CaptureFixture)
     }
     assert controls["adequacy"] is False  # 8,192 tokens teach a Transformer less than a 3-gram
     for row in effects:
-        gated = row["method"] == "retrain" and row["family"] != "controls"
+        gated = row["method"] == "retrain" and row["family"] not in ("controls", "canary")
         assert row["verdict"] in (("withheld",) if gated else ("helps", "hurts", "negligible", "undetermined"))
         assert (row["reason"] or "").startswith("withheld: ") is gated
         values = [row[name] for name in ("estimate", "se", "lo", "hi", "p", "q")]
@@ -278,7 +279,10 @@ def test_shares_of_the_mixtures_add_up(trained: Path) -> None:
     weights = records.read_table(trained / "mixture_weights.parquet", "mixture_weights")
     sums = weights.group_by("cell").aggregate([("weight", "sum"), ("drawn_tokens", "sum")])
     assert np.allclose(sums["weight_sum"].to_numpy(), 1)
-    assert set(sums["drawn_tokens_sum"].to_pylist()) == {8192}
+    drawn = dict(zip(sums["cell"].to_pylist(), sums["drawn_tokens_sum"].to_pylist(), strict=True))
+    planted = 8192 - drawn.pop("canary")  # made-up facts are of no atom
+    assert 0 < planted < 0.06 * 8192
+    assert set(drawn.values()) == {8192}
 
 
 def test_own_slices_are_missed_by_the_exact_ngram(trained: Path) -> None:

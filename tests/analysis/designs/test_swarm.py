@@ -68,11 +68,12 @@ def test_limits_without_room_are_refused() -> None:
 def test_a_swarm_has_its_cells_and_runs(workspace: Path) -> None:
     design, atoms = open_design(workspace, write_design_file(workspace))
     names = [cell.name for cell in design.cells]
-    assert names[:6] == ["full", "without_web", "without_wiki", "without_code", "sham", "shuffle"]
-    assert names[6:30] == [f"swarm_{number:03d}" for number in range(24)]
-    assert names[30:] == ["only_web", "only_wiki", "only_code"]
+    controls = ["sham", "shuffle", "canary_sham", "canary"]
+    assert names[:8] == ["full", "without_web", "without_wiki", "without_code", *controls]
+    assert names[8:32] == [f"swarm_{number:03d}" for number in range(24)]
+    assert names[32:] == ["only_web", "only_wiki", "only_code"]
     runs = [(cell.name, block) for cell, block in design.runs()]
-    assert len(runs) == len(set(runs)) == 6 * 3 + 24 + 3 == make_plan(design, atoms, 1).runs
+    assert len(runs) == len(set(runs)) == 8 * 3 + 24 + 3 == make_plan(design, atoms, 1).runs
     assert ("full", 2) in runs
     assert ("swarm_003", 1) not in runs
     tokens = atoms.tokens_by_atom()
