@@ -11,8 +11,9 @@ import contextlib
 import json
 import os
 import platform
+import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,8 @@ from torch import nn
 from torch.nn import parallel
 
 from analysis.models import MODELS, Proxy
-from analysis.models.neural import build, initialise
-from analysis.training.optimizer import build_optimizer
+from analysis.models.neural import build
+from analysis.training.trial import TrainingTrial
 from pipelines.contracts import storage
 from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import fingerprint
@@ -161,31 +162,55 @@ def choose_numerics(proxy: Proxy, cache: Path, device: str = "auto") -> Numerics
         return Numerics(**json.loads(path.read_text())["chosen"])
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in the workers: what is fastest with two threads is another question
+    start_s = time.process_time()
     try:
         trials = run_trials(proxy, device)
-        chosen = max(trials, key=lambda trial: trial.tokens_per_s).numerics
-        if chosen.compiled:
-            _warm_up_scoring(proxy, chosen)
+        chosen = max(trials, key=lambda trial: trial.tokens_per_s)
+        if chosen.numerics.compiled:
+            _warm_up_scoring(proxy, chosen.numerics)
+        line = probe_line(proxy, chosen, len(trials), time.process_time() - start_s)
     finally:
         torch.set_num_threads(threads)
     with storage.atomic_write(str(path)) as file:
-        answer = {"chosen": asdict(chosen), "machine": machine(device), "trials": [asdict(t) for t in trials]}
+        answer = {"chosen": asdict(chosen.numerics), "machine": machine(device), "found": line,
+                  "trials": [asdict(t) for t in trials]}  # fmt: skip
         file.write(json.dumps(answer, indent=1).encode())
-    return chosen
+    print(line, file=sys.stderr, flush=True)
+    return chosen.numerics
+
+
+def probe_line(proxy: Proxy, chosen: Trial, trials: int, cpu_s: float) -> str:
+    """Say what was chosen, how fast it is, its share of the fp32 rate of a matrix product, and what the probe took.
+
+    Args:
+        proxy: what was tried.
+        chosen: the fastest trial.
+        trials: how many were timed, `TRIAL_S` each.
+        cpu_s: processor time of the probe in all: compilation is the rest of it.
+    """
+    how = f"{chosen.numerics.dtype}, {'compiled' if chosen.numerics.compiled else 'eager'}"
+    done = chosen.tokens_per_s * proxy.flops_per_token / 1e9
+    share = ""
+    if chosen.numerics.device == "cpu":
+        gemm = gemm_rate_gflops(seconds=0.2)
+        share = f", {done / gemm:.0%} of this core's fp32 GEMM rate of {gemm:.0f}"
+    took = f"{trials} trials of {TRIAL_S} s, {cpu_s:.1f} s of processor time with warm-up and compilation"
+    return f"probe: {how}: {chosen.tokens_per_s:,.0f} tokens/s, {done:.1f} GFLOP/s{share} ({took})"
 
 
 def run_trials(proxy: Proxy, device: str) -> list[Trial]:
     """Measure the ways to compute that are worth it; one that must not be chosen has rate 0 and a note."""
     dtypes = ("float32", "bfloat16") if proxy.dtype == "auto" else (proxy.dtype,)
-    trials = []
+    trials: list[Trial] = []
+    runs: Runs = {}
     if proxy.compile != "on":
-        trials = [_trial(proxy, Numerics(device, dtype, False)) for dtype in dtypes]
+        trials = [_trial(proxy, Numerics(device, dtype, False), runs) for dtype in dtypes]
     if proxy.compile != "off" and MODELS[proxy.model].compiles:
         worth = dtypes
         if len(trials) == 2 and trials[1].tokens_per_s < 0.6 * trials[0].tokens_per_s:
             worth = ("float32",)  # compilation removes overheads, it does not make bf16 products fast
-        trials += [_trial(proxy, Numerics(device, dtype, True)) for dtype in worth]
-    return [_checked(trial, trials, proxy) for trial in trials]
+        trials += [_trial(proxy, Numerics(device, dtype, True), runs) for dtype in worth]
+    return [_checked(trial, trials, proxy, runs) for trial in trials]
 
 
 def machine(device: str) -> str:
@@ -207,11 +232,11 @@ def _processor() -> str:
     return " ".join([fields.get("model name", "?"), fields.get("cpu family", "?"), fields.get("model", "?"), *flags])
 
 
-def _trial(proxy: Proxy, numerics: Numerics) -> Trial:
-    """Time training steps on random tokens after a warm-up (which compiles)."""
+def _trial(proxy: Proxy, numerics: Numerics, runs: Runs) -> Trial:
+    """Time training steps on random tokens after a warm-up (which compiles); the run is kept, to be gone on with."""
     try:
         engine = Engine(proxy, numerics)
-        run = TrainingTrial(engine, proxy)
+        run = runs[numerics] = TrainingTrial(engine, proxy)
         run.take(2)
     except _compiler_errors() as error:  # no C++ compiler, or one that fails: eager still works
         return Trial(numerics, 0.0, f"not compiled: {str(error).splitlines()[0]}")
@@ -233,46 +258,23 @@ def _warm_up_scoring(proxy: Proxy, numerics: Numerics) -> None:
         engine.rows_nats(rows)
 
 
-def _checked(trial: Trial, trials: list[Trial], proxy: Proxy) -> Trial:
+def _checked(trial: Trial, trials: list[Trial], proxy: Proxy, runs: Runs) -> Trial:
     """Rule out bf16 that is not clearly faster, or does not train to the loss of fp32."""
     if trial.numerics.dtype != "bfloat16" or proxy.dtype != "auto" or trial.tokens_per_s == 0:
         return trial
     best = max((t.tokens_per_s for t in trials if t.numerics.dtype == "float32"), default=0.0)
     if trial.tokens_per_s < 1.1 * best:
         return Trial(trial.numerics, 0.0, f"{trial.tokens_per_s:.0f} tokens/s is not 10 % more than fp32's {best:.0f}")
-    losses = []
-    for dtype in ("float32", "bfloat16"):
-        numerics = Numerics(trial.numerics.device, dtype, trial.numerics.compiled)
-        run = TrainingTrial(Engine(proxy, numerics), proxy)
-        losses.append(run.take(AGREEMENT_STEPS)[-10:].mean().item())
+    pair = (replace(trial.numerics, dtype="float32"), trial.numerics)
+    losses = [runs[numerics].until(AGREEMENT_STEPS)[-10:].mean().item() for numerics in pair]
     gap = abs(losses[1] - losses[0])
     if not gap <= AGREEMENT_NATS:
         return Trial(trial.numerics, 0.0, f"loss {losses[1]:.4f} against fp32's {losses[0]:.4f}")
     return Trial(trial.numerics, trial.tokens_per_s, f"loss differs from fp32 by {gap:.4f} nats")
 
 
-class TrainingTrial:
-    """Training steps on a learnable stream: Zipf-distributed tokens, each followed by a fixed one half the time."""
-
-    def __init__(self, engine: Engine, proxy: Proxy) -> None:
-        self._engine, self._proxy = engine, proxy
-        initialise(engine.model, 0)
-        self._optimizer = build_optimizer(engine.model, proxy)
-        self._generator = torch.Generator().manual_seed(0)
-        self._weights = 1.0 / torch.arange(1, proxy.vocab_size + 1)
-        self._next = torch.randperm(proxy.vocab_size, generator=self._generator)
-
-    def take(self, steps: int) -> torch.Tensor:
-        """Train; return [steps] losses in nats per token."""
-        shape = (self._proxy.batch, self._proxy.context + 1)
-        losses = []
-        for _ in range(steps):
-            draws = torch.multinomial(self._weights, shape[0] * shape[1], True, generator=self._generator)
-            rows = draws.view(shape)
-            follow = torch.rand(shape, generator=self._generator)[:, 1:] < 0.5
-            rows[:, 1:] = torch.where(follow, self._next[rows[:, :-1]], rows[:, 1:])
-            losses.append(self._engine.step(self._optimizer, rows.to(self._engine.numerics.device), self._proxy.clip))
-        return torch.stack(losses).cpu()
+Runs = dict[Numerics, TrainingTrial]
+"""The runs of trials, so that the check of bf16 goes on with them."""
 
 
 def _compiler_errors() -> tuple[type[Exception], ...]:

@@ -19,7 +19,7 @@ def test_what_the_proxy_states_is_taken_without_trials(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_answer_is_cached_per_proxy(tmp_path, monkeypatch):
+def test_the_answer_is_cached_per_proxy(tmp_path, monkeypatch, capsys):
     proxy = small_proxy(dtype="auto")
     torch.set_num_threads(2)
     seen = []
@@ -28,10 +28,14 @@ def test_the_answer_is_cached_per_proxy(tmp_path, monkeypatch):
     first = choose_numerics(proxy, tmp_path, "cpu")
     assert not first.compiled
     assert set(seen) == {1}  # measured as the workers train
+    said = capsys.readouterr().err
+    assert "of this core's fp32 GEMM rate" in said
+    assert "2 trials of 0.6 s" in said
     assert torch.get_num_threads() == 2
     (path,) = tmp_path.iterdir()
     answer = json.loads(path.read_text())
     assert len(answer["trials"]) == 2
+    assert answer["found"] in said
     assert max(t["tokens_per_s"] for t in answer["trials"]) > 0
     monkeypatch.setattr(probe, "run_trials", lambda *_: pytest.fail("the answer was cached"))
     assert choose_numerics(proxy, tmp_path, "cpu") == first
@@ -40,7 +44,8 @@ def test_the_answer_is_cached_per_proxy(tmp_path, monkeypatch):
 def _judge(bf16_tokens_per_s):
     proxy = small_proxy(dtype="auto")
     trials = [Trial(Numerics(), 100.0), Trial(Numerics(dtype="bfloat16"), bf16_tokens_per_s)]
-    return [probe._checked(trial, trials, proxy) for trial in trials]
+    runs = {trial.numerics: probe.TrainingTrial(probe.Engine(proxy, trial.numerics), proxy) for trial in trials}
+    return [probe._checked(trial, trials, proxy, runs) for trial in trials]
 
 
 def test_bf16_that_is_not_clearly_faster_is_ruled_out():
@@ -56,6 +61,16 @@ def test_bf16_must_train_to_the_loss_of_fp32(monkeypatch):
     low = _judge(300.0)[1]
     assert low.tokens_per_s == 0.0
     assert "against fp32's" in low.note
+
+
+def test_a_trial_that_goes_on_trains_as_one_that_never_stopped():
+    proxy = small_proxy()
+    whole, parts = (probe.TrainingTrial(probe.Engine(proxy, Numerics()), proxy) for _ in range(2))
+    expected = whole.take(12)
+    parts.take(2)
+    parts.take(4)
+    assert torch.equal(parts.until(12), expected)
+    assert torch.equal(parts.until(5), expected[:5])
 
 
 def test_gemm_rate_is_that_of_a_timed_product():
