@@ -31,9 +31,12 @@ $(VENV)/.dev: requirements/dev.txt requirements/eval.txt $(UV)
 	touch $@ $(VENV)/.run
 
 demo: curated  ## fetch corpora, curate, train, report (minutes; see README for GB and time)
-	$(BIN)/python beam_runner.py design plan build/$(DEMO) designs/$(DEMO).yaml
-	$(BIN)/python beam_runner.py train build/$(DEMO) designs/$(DEMO).yaml
-	$(BIN)/python beam_runner.py effects build/$(DEMO)
+	for design in $(DEMO)-ngram $(DEMO); do \
+	  $(BIN)/python beam_runner.py design plan build/$(DEMO) designs/$$design.yaml && \
+	  $(BIN)/python beam_runner.py train build/$(DEMO) designs/$$design.yaml && \
+	  $(BIN)/python beam_runner.py effects build/$(DEMO) || exit 1; \
+	done
+	$(BIN)/python beam_runner.py ladder build/$(DEMO)
 	$(BIN)/python beam_runner.py report build build/$(DEMO)
 
 corpora: $(VENV)/.run

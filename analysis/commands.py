@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from analysis import records
 from analysis.design_data import cell_stream, design_of
-from analysis.design_file import DesignSpec
+from analysis.design_file import load_design
 from analysis.designs import Cell, Contrast, Design
 from analysis.ngram_contrasts import PREFIX as NGRAM_PREFIX
 from analysis.ngram_contrasts import ngram_contrasts
@@ -21,7 +21,6 @@ from analysis.plan import format_plan, make_plan
 from analysis.slices import Atoms, summarise
 from pipelines.contracts import ids, storage
 from pipelines.contracts.errors import StageError, message
-from pipelines.contracts.yaml_model import load_yaml_model
 
 if TYPE_CHECKING:
     from analysis.study_runs import StudyRuns
@@ -37,7 +36,7 @@ def open_design(workspace: Path, design_file: Path) -> tuple[Design, Atoms]:
     Raises:
         ConfigError: with file, line and column for the file; with the slice for what the workspace lacks.
     """
-    return design_of(workspace, load_yaml_model(str(design_file), DesignSpec))
+    return design_of(workspace, load_design(str(design_file)))
 
 
 def design_plan(workspace: Path, design_file: Path, workers: int = 2) -> None:

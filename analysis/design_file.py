@@ -1,4 +1,8 @@
-"""Design files (YAML): which slices are ablated, how, and with which proxy."""
+"""Design files (YAML): which slices are ablated, how, and with which proxy.
+
+`extends: other.yaml` takes over the top-level keys of another design that a file does not have itself: the same study
+with another proxy, or another question about the same slices.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from pydantic import Field, model_validator
 
 from analysis.design_kinds import Reweight, SliceName
 from pipelines.contracts.errors import did_you_mean
-from pipelines.contracts.yaml_model import StrictModel
+from pipelines.contracts.yaml_model import StrictModel, load_yaml_model
 
 
 class SliceSpec(StrictModel):
@@ -159,3 +163,12 @@ class DesignSpec(StrictModel):
         if any(weight <= 0 for weight in self.weights.values()):
             raise ValueError("positive weights")
         return self
+
+
+def load_design(path: str) -> DesignSpec:
+    """Read a design file; what it does not say is as in the file that it `extends`, if it does.
+
+    Raises:
+        ConfigError: with file, line and column of what is wrong.
+    """
+    return load_yaml_model(path, DesignSpec, base_key="extends")

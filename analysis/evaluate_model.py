@@ -17,13 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.data import HeldOut
-from analysis.design_file import DesignSpec
+from analysis.design_file import load_design
 from analysis.evaluation import perplexity
 from analysis.evaluation.choice import vocabulary_bytes
 from analysis.heldout import heldout_sets
 from analysis.slices import Slice, partition
 from pipelines.contracts.errors import ConfigError, message
-from pipelines.contracts.yaml_model import load_yaml_model
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def run_evaluate_model(
 def _targets(workspace: Path, design_file: Path | None) -> tuple[Slice, ...]:
     """Return the slices of a design, or one per source."""
     if design_file:
-        slices = load_yaml_model(str(design_file), DesignSpec).slices
+        slices = load_design(str(design_file)).slices
         return tuple(Slice(name, one.where, "source") for name, one in slices.items())
     sources = json.loads((workspace / "recipe.json").read_text("utf-8"))["sources"]
     return tuple(

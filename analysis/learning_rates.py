@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import torch
 
 from analysis.design_data import cell_stream, design_of
-from analysis.design_file import DesignSpec
+from analysis.design_file import load_design
 from analysis.designs import Design
 from analysis.effects import bits_per_byte
 from analysis.models.presets import RATES_FILE, preset
@@ -30,7 +30,6 @@ from analysis.study_runs import StudyRuns, open_runs
 from analysis.training.probe import Numerics, machine
 from analysis.training.trainer import model_seed, train
 from pipelines.contracts import storage
-from pipelines.contracts.yaml_model import load_yaml_model
 
 
 def measure(runs: StudyRuns, name: str, rate: float, tokens: int) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def sweep(workspace: Path, design_file: Path, presets: list[str], rates: list[fl
 
 
 def _open(workspace: Path, design_file: Path) -> tuple[Design, Atoms]:
-    return design_of(workspace, load_yaml_model(str(design_file), DesignSpec))
+    return design_of(workspace, load_design(str(design_file)))
 
 
 def main() -> None:

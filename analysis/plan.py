@@ -13,6 +13,8 @@ from pipelines.contracts.errors import ConfigError, message
 
 PRIOR_S_PER_RUN = 13.0
 """Measured on one core without AMX for the demo proxy and 262k tokens, evaluation included."""
+PRIOR_S_PER_COUNT = 0.4
+"""The same for a 3-gram, which is counted."""
 PRIOR_TOKENS = 262_144
 
 
@@ -59,9 +61,13 @@ def make_plan(design: Design, atoms: Atoms, workers: int) -> Plan:
             )
     notes = tuple(_target_note(atoms, target) for target in design.targets)
     train_tokens = sum(design.tokens(cell) for cell, _ in design.runs())
-    seconds = PRIOR_S_PER_RUN * train_tokens / PRIOR_TOKENS / workers
+    seconds = _prior_s(design) * train_tokens / PRIOR_TOKENS / workers
     power = power_rows(list(design.contrasts), spec.blocks, spec.prior_sd_bpb, "assumed", design.design_id)
     return Plan(runs, train_tokens, seconds, epochs, power, notes)
+
+
+def _prior_s(design: Design) -> float:
+    return PRIOR_S_PER_COUNT if design.spec.proxy.model == "ngram" else PRIOR_S_PER_RUN
 
 
 def _greatest_epochs(design: Design, atoms: Atoms, cell: Cell) -> tuple[str, float]:
@@ -102,7 +108,7 @@ def format_plan(design: Design, plan: Plan) -> str:
     lines = [
         f"design {spec.name} ({design.design_id}): {len(design.cells)} cells, {spec.blocks} blocks, {plan.runs} runs "
         f"of {_budgets(design)} tokens, {plan.train_tokens / 1e6:.1f} M in all",
-        f"expected time {plan.seconds / 60:.1f} minutes of training (at {PRIOR_S_PER_RUN:.0f} s per run and core, assumed)",
+        f"expected time {plan.seconds / 60:.1f} minutes of training (at {_prior_s(design):g} s per {PRIOR_TOKENS:,} tokens and core, assumed)",
         f"{'cell':<22} {'role':<10} {'epochs at most':>14}  {'what was changed'}",
     ]
     lines += [f"{c.name:<22} {c.role:<10} {plan.epochs[c.name][1]:>14.2f}  {c.description}" for c in design.cells]

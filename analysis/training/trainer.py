@@ -202,7 +202,7 @@ def train_ngram(
             parts.append(f"curve-{frac}")
     train_s = time.process_time() - start_s
     save(counts, output.folder / "model.safetensors")
-    output.write_scores(parts, _score(model, evaluation.heldouts, proxy, n_tokens))
+    output.write_scores(parts, _score(model, _final_heldouts(evaluation), proxy, n_tokens))
     output.write_items(choice.score_items(model, evaluation.items, proxy.context, proxy.eos_id))
     output.write_curve(np.empty(0), proxy)
     facts = RunFacts("finished", seed, n_tokens, train_s, None)

@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis import records
-from analysis.design_file import DesignSpec
+from analysis.design_file import load_design
 from analysis.influence.ladder import climb, read_rung
 from analysis.influence.ladder_command import cheapest_claimed, tables_of, write_ladder
 from analysis.models.presets import preset
 from benchmarks.science.contract import Bench, Claim, Results
 from benchmarks.science.runs import own_workspace, run_seconds, trained, varied
-from pipelines.contracts.yaml_model import load_yaml_model
 from reports.pages.ladder import agreement_chart
 
 TITLE = "Ladder: which rung decides?"
@@ -81,7 +80,7 @@ def _design(bench: Bench, settings: Settings, name: str, tokens: int) -> Path:
     return varied(
         bench,
         f"{name}-{tokens}",
-        leave_out=list(load_yaml_model(str(bench.design), DesignSpec).leave_out[: settings.leave_out]),
+        leave_out=list(load_design(str(bench.design)).leave_out[: settings.leave_out]),
         near_duplicates=None,
         blocks=settings.blocks,
         tokens=tokens,

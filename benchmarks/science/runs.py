@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from analysis import commands
-from analysis.design_file import DesignSpec
+from analysis.design_file import DesignSpec, load_design
 from analysis.effects_command import run_effects
 from analysis.records import study_folder
 from benchmarks.science.contract import Bench
 from pipelines.contracts import storage
-from pipelines.contracts.yaml_model import load_yaml_model
 
 OWN = ("analysis", "reports")
 
@@ -38,7 +37,7 @@ def varied(bench: Bench, name: str, **changes: Any) -> Path:
         name: name of the file, and of the design.
         changes: fields of `DesignSpec`; None takes a field away; a dictionary is merged into `proxy`.
     """
-    body = load_yaml_model(str(bench.design), DesignSpec).model_dump(mode="json", exclude_unset=True)
+    body = load_design(str(bench.design)).model_dump(mode="json", exclude_unset=True)
     merged = {**body, **changes, "name": name, "proxy": {**body.get("proxy", {}), **changes.get("proxy", {})}}
     spec = DesignSpec.model_validate({key: value for key, value in merged.items() if value is not None})
     path = bench.folder / f"{name}.yaml"  # JSON is YAML

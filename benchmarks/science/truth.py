@@ -14,14 +14,13 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from analysis.design_file import DesignSpec
+from analysis.design_file import load_design
 from analysis.effects import load_study
 from analysis.statistics.moderated_t import moderated_paired_t
 from analysis.statistics.multiple_testing import benjamini_hochberg
 from benchmarks.science.contract import Bench, Claim, Results
 from benchmarks.science.held_apart import coverage, expected, subsets_of
 from benchmarks.science.runs import run_seconds, trained, varied
-from pipelines.contracts.yaml_model import load_yaml_model
 from reports.charts import OKABE_ITO, rows_data
 
 TITLE = "Truth: what 5 blocks say against 16"
@@ -57,7 +56,7 @@ SMALL = Settings(leave_out="", blocks=4, subset=2, tokens=4096, eval_tokens=600,
 
 def measure(bench: Bench, settings: Settings) -> Results:
     """Train, and judge the intervals of subsets."""
-    slice_ = settings.leave_out or load_yaml_model(str(bench.design), DesignSpec).leave_out[0]
+    slice_ = settings.leave_out or load_design(str(bench.design)).leave_out[0]
     design = varied(
         bench,
         "truth",

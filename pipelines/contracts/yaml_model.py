@@ -5,6 +5,7 @@ PyYAML is YAML 1.1 (`no` becomes False, `1e-4` a string, duplicate keys vanish),
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any, TypeVar
 
@@ -24,20 +25,48 @@ class StrictModel(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=False, allow_inf_nan=False)
 
 
-def load_yaml_model(path: str, model: type[Model]) -> Model:
+def load_yaml_model(path: str, model: type[Model], base_key: str | None = None) -> Model:
     """Read a YAML file into a model.
+
+    Args:
+        path: the file.
+        model: what it describes.
+        base_key: key under which the file may name another one (relative to its own folder), whose top-level keys
+            hold where it has none of its own.
 
     Raises:
         ConfigError: for a missing file, broken YAML, an unknown key (with a suggestion), a wrong type or
-            value; every fault in the file is listed, each with `file:line:column`.
+            value, a circle of bases; every fault in the file is listed, each with `file:line:column`.
     """
+    tree = _read_tree(path, model)
+    base = _plain(_with_base(tree, path, model, base_key, (path,))) if base_key else _plain(tree)
+    return _validate(base, tree, path, model)
+
+
+def _with_base(tree: Any, path: str, model: type[Model], base_key: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    """Return the keys of a file and of those that it is based on."""
+    if base_key not in tree:
+        return tree
+    base = os.path.join(os.path.dirname(path), str(tree[base_key]))
+    if base in seen:
+        raise ConfigError(message(f"{path} {base_key}", "a circle", " -> ".join((*seen, base)), "a file that ends it"))
+    below = _with_base(_read_tree(base, model), base, model, base_key, (*seen, base))
+    return {key: value for key, value in {**below, **tree}.items() if key != base_key}
+
+
+def _read_tree(path: str, model: type[StrictModel]) -> Any:
     if not storage.exists(path):
         raise ConfigError(message(path, "no such file", "nothing", f"a YAML file for {model.__name__}"))
-    return parse_yaml_model(storage.read_bytes(path), path, model)
+    return _parse_tree(storage.read_bytes(path), path)
 
 
 def parse_yaml_model(data: bytes, path: str, model: type[Model]) -> Model:
     """Parse YAML bytes into a model; `path` is only used in messages."""
+    tree = _parse_tree(data, path)
+    return _validate(_plain(tree), tree, path, model)
+
+
+def _parse_tree(data: bytes, path: str) -> Any:
     try:
         tree = YAML(typ="rt").load(data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -48,8 +77,12 @@ def parse_yaml_model(data: bytes, path: str, model: type[Model]) -> Model:
         raise ConfigError(message(where, "broken YAML", _first_line(error.problem), "YAML 1.2")) from error
     if not isinstance(tree, dict):
         raise ConfigError(message(path, "not a mapping", type(tree).__name__, "`key: value` lines at the top level"))
+    return tree
+
+
+def _validate(values: dict[str, Any], tree: Any, path: str, model: type[Model]) -> Model:
     try:
-        return model.model_validate(_plain(tree))
+        return model.model_validate(values)
     except pydantic.ValidationError as error:
         lines = [_describe(path, tree, model, fault) for fault in error.errors()]
         raise ConfigError("\n".join(lines)) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,16 @@ def test_adequacy_is_stated_and_gates_the_verdicts(gap: float, passed: bool) -> 
     assert (reason is None) is passed
     assert passed or "does not beat the 3-gram of the same tokens (by +0.3" in reason
     assert "adequacy is unknown" in withheld_reason([], "withhold")
+
+
+@pytest.mark.parametrize(("gap", "noise", "passed"), [(0.0, 0.0, True), (0.0, 0.002, True), (-0.3, 0.002, False)])
+def test_an_ngram_has_nothing_to_beat_and_must_not_lose(gap: float, noise: float, passed: bool) -> None:
+    runs = records.from_rows([{"cell": "full", "model": "ngram"}], "runs")
+    row = adequacy_row(replace(study({"ngram_full": gap}, noise=noise), runs=runs), TARGETS, BLOCKS, "d")
+    assert row is not None
+    assert row["passed"] is passed
+    assert ("worse than the 3-gram" in row["detail"]) is not passed
+    assert (withheld_reason([row], "withhold") is None) is passed
 
 
 def test_a_withheld_verdict_keeps_its_estimate_and_says_why() -> None:
