@@ -312,6 +312,37 @@ def ladder(
     run_ladder(workspace, studies or [], top, as_json=json)
 
 
+_LAWS_EPILOG = """
+**Examples**
+
+`mixtrace laws build/demo` — of the newest swarm: laws, learning curve, what they predict; the optimum stays withheld
+
+`mixtrace laws build/demo --confirm` — trains the optimum and the natural mixture in 5 blocks of fresh seeds, then prints it
+
+`mixtrace laws build/demo 8fdca47d1727 --confirm --baselines --json` — RegMix, MixMin and uniform measured, too; all tables as JSON
+"""
+
+
+@app.command(epilog=_LAWS_EPILOG)
+def laws(
+    workspace: WorkspaceArgument,
+    study: Annotated[str | None, typer.Argument(help="design_id of a swarm; default: the newest.")] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Train the optimum against natural with fresh seeds, 5 blocks each.")
+    ] = False,
+    baselines: Annotated[
+        bool, typer.Option("--baselines", help="With --confirm: uniform, RegMix and MixMin, too.")
+    ] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Training processes. Default: one per processor.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Learn from a swarm how the weights of slices set the losses, and find and confirm the best mixture."""
+    from analysis.laws.command import LawOptions, run_laws
+    from pipelines.beam.local import default_workers
+
+    run_laws(workspace, study, LawOptions(confirm, baselines, workers or default_workers()), as_json=json)
+
+
 @model_app.command("export", epilog=_EXPORT_EPILOG)
 def model_export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run: WORKSPACE/analysis/STUDY/runs/RUN.")],

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.laws.tables import LAW_TABLES
 from pipelines.contracts import storage
 from pipelines.contracts.errors import InputError, message
 from pipelines.contracts.schemas import field, table
@@ -352,7 +353,8 @@ RUNG_ANSWERS = table(
 TABLES: dict[str, pa.Schema] = {
     schema.metadata[b"table"].decode(): schema
     for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, CONTRAST_CELLS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES,
-                   TASK_ITEM_SCORES, EFFECTS, NOISE, POWER, CONTROLS, RUNGS, RUNG_AGREEMENT, RUNG_ANSWERS)
+                   TASK_ITEM_SCORES, EFFECTS, NOISE, POWER, CONTROLS, RUNGS, RUNG_AGREEMENT, RUNG_ANSWERS,
+                   *LAW_TABLES)
 }  # fmt: skip
 
 

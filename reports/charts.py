@@ -302,3 +302,42 @@ def curves(rows: Sequence[Row], x: str, y: str, line: str, colour: str, palette:
         )
     )
     return finish(chart, 260)
+
+
+def scatter(rows: Sequence[Row], x: str, y: str, colour: str, palette: dict[str, str], title: str) -> Spec:
+    """Draw a point per row around the line on which both columns are equal.
+
+    Args:
+        rows: one per point.
+        x: column on the x axis.
+        y: column on the y axis, in the unit of x.
+        colour: column that colours them.
+        palette: colour of every value of it.
+        title: title of the chart.
+    """
+    values = [row[name] for row in rows for name in (x, y)]
+    ends = [{x: end, y: end} for end in (min(values), max(values))]
+    scale = alt.Scale(zero=False)
+    axes = {
+        "x": alt.X(field=x, type="quantitative", title=x, scale=scale),
+        "y": alt.Y(field=y, type="quantitative", title=y, scale=scale),
+    }
+    points = (
+        alt.Chart(rows_data(rows), title=title)
+        .mark_point(filled=True, size=36, opacity=0.75)
+        .encode(
+            **axes,
+            color=alt.Color(
+                field=colour,
+                type="nominal",
+                title=None,
+                scale=alt.Scale(domain=list(palette), range=list(palette.values())),
+            ),
+            tooltip=[
+                alt.Tooltip(field=colour, type="nominal"),
+                *(alt.Tooltip(field=name, type="quantitative", format=".3f") for name in (x, y)),
+            ],
+        )
+    )
+    line = alt.Chart(alt.Data(values=ends)).mark_line(color="#9aa2ae", strokeDash=[4, 3]).encode(**axes)
+    return finish(alt.layer(line, points), 320)

@@ -103,7 +103,7 @@ def load_manifests(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None
     for order, (name, rule) in enumerate(recipe_rules(recipe).items()):
         values = [order, name, rule.signal, rule.min, rule.max, rule.above, rule.below]
         lists = [None if v is None else list(v) for v in (rule.equals_any, rule.languages, rule.sources)]
-        row = [*values, *lists, list(rule.not_sources), rule_bound(rule)]
+        row = [*values, *lists, list(rule.not_sources), rule_bound(rule), rule.min_by_language, rule.max_by_language]
         con.execute(f"INSERT INTO recipe_rules VALUES ({', '.join('?' * len(row))})", row)
     near = recipe.dedup.near
     facts = {

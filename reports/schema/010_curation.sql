@@ -22,7 +22,8 @@ COMMENT ON COLUMN stage_counts.count IS 'the number, in the unit that the name e
 
 CREATE TABLE recipe_rules (
     rule_order INTEGER NOT NULL, rule VARCHAR NOT NULL, signal VARCHAR NOT NULL, min DOUBLE, max DOUBLE, above DOUBLE,
-    below DOUBLE, equals_any VARCHAR[], languages VARCHAR[], sources VARCHAR[], not_sources VARCHAR[], bound VARCHAR NOT NULL
+    below DOUBLE, equals_any VARCHAR[], languages VARCHAR[], sources VARCHAR[], not_sources VARCHAR[], bound VARCHAR NOT NULL,
+    min_by_language MAP(VARCHAR, DOUBLE) NOT NULL, max_by_language MAP(VARCHAR, DOUBLE) NOT NULL
 );
 COMMENT ON TABLE recipe_rules IS 'Every rule that the recipe applies (profiles written out), in the order of reasons.';
 COMMENT ON COLUMN recipe_rules.rule_order IS 'place in the order of reasons, from 0';
@@ -37,6 +38,8 @@ COMMENT ON COLUMN recipe_rules.languages IS 'applies to documents of these langu
 COMMENT ON COLUMN recipe_rules.sources IS 'applies to these sources only; null: all';
 COMMENT ON COLUMN recipe_rules.not_sources IS 'does not apply to these sources';
 COMMENT ON COLUMN recipe_rules.bound IS 'the bound in words, as "signal >= 50"';
+COMMENT ON COLUMN recipe_rules.min_by_language IS 'least value for documents of a language, in place of min [unit of the signal]';
+COMMENT ON COLUMN recipe_rules.max_by_language IS 'greatest value for documents of a language, in place of max [unit of the signal]';
 
 CREATE TABLE token_spans (
     doc_id VARCHAR NOT NULL, part INTEGER NOT NULL, "row" INTEGER NOT NULL, verdict VARCHAR NOT NULL, source VARCHAR NOT NULL,

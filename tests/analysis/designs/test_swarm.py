@@ -66,7 +66,7 @@ def test_limits_without_room_are_refused() -> None:
 
 
 def test_a_swarm_has_its_cells_and_runs(workspace: Path) -> None:
-    design, atoms = open_design(workspace, write_design_file(workspace))
+    design, atoms = open_design(workspace, changed(workspace, ("canary: 0\n", "")))
     names = [cell.name for cell in design.cells]
     controls = ["sham", "shuffle", "canary_sham", "canary"]
     assert names[:8] == ["full", "without_web", "without_wiki", "without_code", *controls]
