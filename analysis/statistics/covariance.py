@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from analysis.statistics.moderated_t import PairedT, Prior, fit_prior
+from analysis.statistics.moderated_t import PairedT, Prior, dependences, fit_prior, planned_df
 
 
 def structural_correlation(cells: np.ndarray) -> np.ndarray:
@@ -51,11 +51,14 @@ def moderated_covariance(
         raise ValueError(f"covariance: complete blocks, at least two, are needed: got {blocks} blocks")
     sample = np.atleast_2d(np.cov(differences))
     d = blocks - 1
+    dependence = dependences(differences, np.zeros(contrasts, np.int64), 1)
     if prior is None:
-        prior = fit_prior(np.diag(sample), np.full(contrasts, d))
+        prior = fit_prior(np.diag(sample), np.full(contrasts, d), float(dependence[0]))
     weight = 1.0 if np.isinf(prior.d0) else prior.d0 / (prior.d0 + d)
     common = prior.s0_squared * structural_correlation(cells)
-    return (weight * common + (1 - weight) * sample) / blocks, min(prior.d0 + d, contrasts * d)
+    return (weight * common + (1 - weight) * sample) / blocks, min(
+        prior.d0 + d, planned_df(contrasts, blocks, float(dependence[0]))
+    )
 
 
 def combine(

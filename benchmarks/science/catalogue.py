@@ -8,6 +8,7 @@ from typing import cast
 from benchmarks.science.contract import Study
 
 STUDIES: dict[str, str] = {
+    "simulations": "science",
     "oracles": "science",
     "truth": "science",
     "ladder": "science-ladder",

@@ -42,25 +42,25 @@ def test_a_shared_baseline_correlates_by_one_half_and_other_cells_by_nothing() -
     assert structural_correlation(apart)[0, 1] == 0
     covariance, df = moderated_covariance(draw(np.random.default_rng(2), 5), SHARED, Prior(np.inf, 2.0))
     assert np.allclose(covariance * 5, np.where(np.eye(6) > 0, 2.0, 1.0))
-    assert df == 24
+    assert 4 < df < 24  # six contrasts of one baseline are not six times as much evidence
 
 
 @pytest.mark.parametrize("blocks", [3, 5])
 def test_derived_intervals_cover_and_independence_would_not(blocks: int) -> None:
-    """2,000 repetitions: Monte-Carlo se .5 points of coverage."""
+    """800 repetitions: Monte-Carlo se .8 points of coverage."""
     rng = np.random.default_rng(blocks)
     truth = ONE_MINUS_OTHER @ np.arange(6)
     covered, naive = np.zeros(3), np.zeros(3)
-    for _ in range(2000):
+    for _ in range(800):
         differences = draw(rng, blocks)
         found = combine(differences, SHARED, ONE_MINUS_OTHER)
         covered += (found.lo <= truth) & (truth <= found.hi)
         covariance, df = moderated_covariance(differences, SHARED)
         se = np.sqrt((ONE_MINUS_OTHER**2) @ np.diag(covariance))
         naive += np.abs(found.mean - truth) <= stats.t.ppf(0.975, df) * se
-    assert covered / 2000 == pytest.approx([0.95] * 3, abs=0.02)
-    assert naive[0] / 2000 > 0.98  # the difference: a baseline that cancels is counted twice
-    assert naive[1] / 2000 < 0.87  # the sum: a baseline that adds up is taken for independent
+    assert covered / 800 == pytest.approx([0.95] * 3, abs=0.03)
+    assert naive[0] / 800 > 0.97  # the difference: a baseline that cancels is counted twice
+    assert naive[1] / 800 < 0.93  # the sum: a baseline that adds up is taken for independent
 
 
 def test_missing_runs_are_refused() -> None:
