@@ -214,8 +214,8 @@ def _at_most(text: str, rows: list[dict[str, Any]], name: str) -> Claim:
     return Claim(text, f"at most {value:.1%} ± {error:.1%}", holds)
 
 
-def lines(results: Results) -> list[str]:
-    """Return the tables of coverage and errors, of looks, and of what else was simulated."""
+def coverage_table(results: Results) -> list[str]:
+    """Return a row per kind of noise and number of blocks."""
     head = ["noise", "blocks", "coverage", "of the worst contrast", "false positives", "power (plan: 80 %)", "FDR, BH", "FDR, BY",
             "any of none, BH", "any of none, BY", "δ called negligible", "df: median (planned)"]  # fmt: skip
     names = ("false_positives", "power", "fdr_bh", "fdr_by", "any_bh", "any_by", "false_negligible")
@@ -224,6 +224,11 @@ def lines(results: Results) -> list[str]:
          *(_percent(row[name]) for name in names), f"{row['median_df']:.1f} ({row['planned_df']:.1f})"]
         for row in results["scenarios"]
     ]  # fmt: skip
+    return _table(head, rows)
+
+
+def lines(results: Results) -> list[str]:
+    """Return the tables of coverage and errors, of looks, and of what else was simulated."""
     looks = [
         [row["spending"], ", ".join(map(str, row["looks"])), ", ".join(f"{level:.5f}" for level in row["levels"]),
          _percent(row["false_positives"]), _percent(row["any_bh"])]
@@ -237,7 +242,7 @@ def lines(results: Results) -> list[str]:
     rest += [[f"percentile bootstrap over seeds, {row['blocks']} blocks", _percent(row["coverage"]), "not used, for this reason"]
              for row in results["bootstrap"]]  # fmt: skip
     return [
-        *_table(head, rows), "", "Where noise is unequal by 25, intervals of the noisiest contrasts are too short, worst at 3 blocks, and "
+        *coverage_table(results), "", "Where noise is unequal by 25, intervals of the noisiest contrasts are too short, worst at 3 blocks, and "
         "Benjamini-Hochberg may find too much where there is nothing; Benjamini-Yekutieli (`fdr: by`) does not.", "",
         *_table(["alpha is spent", "looks at blocks", "levels", "false positives over all looks", "any of none, BH, over all looks"], looks), "",
         *_table(["interval", "coverage", "beside it"], rest),
