@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from analysis.evaluation import cli as evaluation
 from analysis.quality.cli import classifier_app, perplexity_app
 from pipelines.contracts.errors import MixtraceError
 from pipelines.exports import cli as exports
@@ -30,6 +31,7 @@ model_app = typer.Typer(help="Language models in and out, in the layout of `tran
 app.add_typer(design_app, name="design")
 app.add_typer(model_app, name="model")
 app.add_typer(report_app, name="report")
+model_app.command("generate", epilog=evaluation.GENERATE_EPILOG)(evaluation.generate)
 app.command("export", epilog=exports.EPILOG)(exports.export)
 app.add_typer(classifier_app, name="classifier")
 app.add_typer(perplexity_app, name="perplexity")
@@ -93,6 +95,8 @@ _TASKS_EPILOG = """
 `mixtrace model tasks build/demo/analysis/STUDY/runs/full-0` — minimal pairs of English and Chinese, by the run's own tokenizer
 
 `mixtrace model tasks /models/gpt2 --tasks arc_easy,sciq,piqa,hellaswag,lambada --limit 500` — packaged tasks of OLMES (`pip install 'mixtrace[eval]'`)
+
+`mixtrace model tasks build/demo/analysis/STUDY/runs/full-0 --tasks cloze,lambada` — last words, of the study's own targets and of LAMBADA
 
 `mixtrace model tasks /models/gpt2 --tasks pairs_en --by-part --out items.parquet` — per phenomenon, and every item as a row
 """
@@ -376,7 +380,8 @@ def model_evaluate(
 def model_tasks(
     model: Annotated[Path, typer.Argument(help="Folder of a causal model with its tokenizer, or of a run.")],
     tasks: Annotated[
-        str, typer.Option(help="pairs_en, pairs_zh, arc_easy, sciq, piqa, hellaswag, lambada; separated by commas.")
+        str,
+        typer.Option(help="pairs_en, pairs_zh, cloze, arc_easy, sciq, piqa, hellaswag, lambada; separated by commas."),
     ] = "pairs_en,pairs_zh",
     limit: Annotated[int, typer.Option(min=1, help="Items per task; of pairs, per phenomenon and at most 200.")] = 100,
     workspace: Annotated[Path | None, typer.Option(help="Workspace that a run belongs to, if moved.")] = None,
@@ -384,12 +389,13 @@ def model_tasks(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     by_part: Annotated[bool, typer.Option("--by-part", help="A row per phenomenon.")] = False,
     out: Annotated[Path | None, typer.Option(help="Parquet file for the scores of every item.")] = None,
+    design: Annotated[Path | None, typer.Option(help="Design whose slices are the targets of cloze.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Ask a model questions: minimal pairs of grammar, and benchmark tasks as margins and bits per byte."""
     from analysis.evaluation.task_command import run_tasks
 
-    run_tasks(model, tasks.split(","), limit, workspace, context, device, by_part, out, json)
+    run_tasks(model, tasks.split(","), limit, workspace, context, device, by_part, out, json, design)
 
 
 @report_app.command("build")

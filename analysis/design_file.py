@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from analysis.design_kinds import Reweight, SliceName
+from analysis.evaluation.tasks import TaskName
 from pipelines.contracts.errors import did_you_mean
 from pipelines.contracts.yaml_model import StrictModel, load_yaml_model
 
@@ -119,6 +120,8 @@ class DesignSpec(StrictModel):
         tokens: training tokens per run.
         eval_tokens: held-out tokens per target and population.
         choice_items: continuation questions per target.
+        tasks: questions that every run is asked at its end, by its own tokenizer.
+        task_items: items of each task, 40 if not named; of pairs, per phenomenon; of cloze, per target.
         max_epochs: no atom may be read more often.
         delta_bpb: half width of what counts as negligible.
         prior_sd_bpb: assumed sd of a paired difference, until it is measured.
@@ -145,6 +148,8 @@ class DesignSpec(StrictModel):
     tokens: Annotated[int, Field(ge=1024)] = 262_144
     eval_tokens: Annotated[int, Field(ge=256)] = 12_000
     choice_items: Annotated[int, Field(ge=0)] = 40
+    tasks: tuple[TaskName, ...] | None = None
+    task_items: Annotated[int, Field(ge=1)] | None = None
     max_epochs: float = 4.0
     delta_bpb: Annotated[float, Field(gt=0)] = 0.02
     prior_sd_bpb: Annotated[float, Field(gt=0)] = 0.02

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from analysis import records
 from analysis.designs import Contrast
+from analysis.metric_grades import run_metrics
 from analysis.models import require_causal
 from analysis.statistics.equivalence import tost_p
 from analysis.statistics.moderated_t import moderated_paired_t
@@ -33,16 +35,18 @@ class Study:
         runs: table of runs.
         values: (cell, block, metric, target, population) -> final value.
         curve: (cell, block, target) -> [(train tokens, bpb)] at intermediate evaluations and the end.
+        facts: (metric, target, population) -> what a metric of items is, with the items of one run.
     """
 
     runs: pa.Table
     values: dict[tuple[str, int, str, str, str], float]
     curve: dict[tuple[str, int, str], list[tuple[int, float]]]
+    facts: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
 
 
 def load_study(study: Path) -> Study:
     """Read all finished runs of a study."""
-    rows, values, curve = [], {}, {}
+    rows, values, curve, facts = [], {}, {}, {}
     for folder in records.list_runs(study):
         run = run_row(folder)
         rows.append(run)
@@ -55,12 +59,12 @@ def load_study(study: Path) -> Study:
                 values[cell, block, "bpb", target, population] = bpb
             if population == "curve":
                 curve.setdefault((cell, block, target), []).append((tokens, bpb))
-        items = records.read_table(folder / "item_scores.parquet", "item_scores")
-        for target, margin in mean_margins(items).items():
-            values[cell, block, "choice_margin", target, "kept"] = margin
+        for key, row in run_metrics(folder).items():
+            values[cell, block, *key] = row["value"]
+            facts.setdefault(key, row)
     _check_numerics(study, rows)
     require_causal((row["model"] for row in rows), str(study))
-    return Study(records.from_rows(rows, "runs"), values, curve)
+    return Study(records.from_rows(rows, "runs"), values, curve, facts)
 
 
 def _check_numerics(study: Path, runs: list[dict]) -> None:
@@ -90,12 +94,6 @@ def bits_per_byte(scores: pa.Table) -> dict[tuple[str, str, int], float]:
     sums = scores.group_by(["target", "population", "train_tokens"]).aggregate([("nats", "sum"), ("bytes", "sum")])
     columns = (sums[name].to_pylist() for name in ("target", "population", "train_tokens", "nats_sum", "bytes_sum"))
     return {(t, p, n): nats / math.log(2) / size for t, p, n, nats, size in zip(*columns, strict=True)}
-
-
-def mean_margins(items: pa.Table) -> dict[str, float]:
-    """Return the mean choice margin per target, in bits per byte."""
-    means = items.group_by("target").aggregate([("margin_bpb", "mean")])
-    return dict(zip(means["target"].to_pylist(), means["margin_bpb_mean"].to_pylist(), strict=True))
 
 
 def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str) -> list[dict]:
@@ -147,7 +145,7 @@ def _differences(study: Study, contrast: Contrast, blocks: int) -> list[float]:
 def _row(contrast: Contrast, design_id: str, study: Study, n_blocks: int) -> dict:
     reason = None
     if n_blocks < _MIN_BLOCKS:
-        reason = f"only {n_blocks} blocks in which {_joined(contrast.coef)} finished"
+        reason = f"only {n_blocks} blocks in which {_joined(contrast.coef)} finished{_unasked(study, contrast)}"
     if lost := _diverged(study, contrast.coef):
         reason = "; ".join([*([reason] if reason else []), *lost])
     return {
@@ -166,6 +164,13 @@ def _row(contrast: Contrast, design_id: str, study: Study, n_blocks: int) -> dic
         "meaning": contrast.meaning,
         "reason": reason,
     }
+
+
+def _unasked(study: Study, contrast: Contrast) -> str:
+    """Say so if nothing was asked: no run at all has a value."""
+    measured = {(metric, target) for _, _, metric, target, _ in study.values}
+    known = (contrast.metric, contrast.target) in measured
+    return "" if known else f" and {contrast.target} was scored by {contrast.metric}: it has no items"
 
 
 def _joined(cells: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from analysis.designs import Contrast
 from analysis.designs.cells import CONTROL_FAMILIES
 from analysis.effects import Study, dilution, learning_slope, load_study, measure
 from analysis.estimates import predicted_rows
+from analysis.metric_grades import cell_metric_rows, metric_rows, ranked_cells
 from analysis.noise import measured_sd, noise_rows, power_rows
 from analysis.verdicts import adequacy_row, control_rows, judge, void_reason, withheld_reason, withhold
 from pipelines.contracts.errors import InputError, message
@@ -60,7 +61,15 @@ def measure_study(study_folder: Path) -> dict[str, list[dict]]:
     controls = [*control_rows(retrained, body["design_id"]), *([adequacy] if adequacy else [])]
     reason = withheld_reason(controls, spec["proxy"]["adequacy"])
     effects = [*withhold(effects, reason), *predicted_rows(study_folder)]
-    tables = {"effects": effects, "noise": noise, "power": power, "controls": controls}
+    cells = ranked_cells(records.read_table(study_folder / "cells.parquet", "cells"))
+    tables = {
+        "effects": effects,
+        "noise": noise,
+        "power": power,
+        "controls": controls,
+        "metrics": metric_rows(study.values, study.facts, cells, spec["blocks"], body["design_id"]),
+        "cell_metrics": cell_metric_rows(study.values, spec["blocks"], body["design_id"]),
+    }
     records.write_table(study_folder / "runs.parquet", study.runs, "runs")
     for name, rows in tables.items():
         records.write_table(study_folder / f"{name}.parquet", records.from_rows(rows, name), name)

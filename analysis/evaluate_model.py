@@ -20,7 +20,7 @@ from analysis.data import HeldOut
 from analysis.design_file import load_design
 from analysis.evaluation import perplexity
 from analysis.evaluation.choice import vocabulary_bytes
-from analysis.heldout import heldout_sets
+from analysis.heldout import heldout_sets, heldout_texts
 from analysis.slices import Slice, partition
 from pipelines.contracts.errors import ConfigError, message
 
@@ -64,7 +64,7 @@ def evaluate_model(
         InputError: if the folder is no model, or was trained with another tokenizer than the workspace's.
         ConfigError: if the model is not causal (one of ours may be: its likelihood is stated), or the context too long.
     """
-    targets = _targets(workspace, design_file)
+    targets = target_slices(workspace, design_file)
     atoms = partition(str(workspace), targets)
     heldouts = heldout_sets(str(workspace), atoms, [one.name for one in targets], tokens)
     if (folder / "run.json").exists():
@@ -81,21 +81,6 @@ def evaluate_model(
     sums = perplexity.evaluate(model, encoded, model.context, model.start_id)
     rows = _summarise(sums, encoded, lossy, given=int(model.start_id == NOTHING))
     return Evaluated(folder.name, model.context, "causal", rows)
-
-
-def heldout_texts(heldout: HeldOut, vocabulary: Sequence[bytes]) -> list[str]:
-    """Decode documents; a character that was cut in two at the end of a document is left out.
-
-    Args:
-        heldout: the documents.
-        vocabulary: bytes of each token of the workspace's tokenizer.
-    """
-    texts = []
-    for start, stop in zip(heldout.offsets[:-1], heldout.offsets[1:], strict=True):
-        data = b"".join(vocabulary[index] for index in heldout.ids[start:stop])
-        cut = next((n for n in range(4) if _is_utf8(data[: len(data) - n])), 0)
-        texts.append(data[: len(data) - cut].decode("utf-8"))
-    return texts
 
 
 def format_evaluated(found: Evaluated) -> str:
@@ -125,11 +110,21 @@ def run_evaluate_model(
     print(json.dumps(asdict(found), indent=1) if as_json else format_evaluated(found))
 
 
-def _targets(workspace: Path, design_file: Path | None) -> tuple[Slice, ...]:
-    """Return the slices of a design, or one per source."""
+def target_slices(workspace: Path, design_file: Path | None, run: Path | None = None) -> tuple[Slice, ...]:
+    """Return what a model is looked at by: slices.
+
+    Args:
+        workspace: curated workspace.
+        design_file: a design; its slices.
+        run: without a design, a run of a study; the study's slices. Without either, a slice per source.
+    """
+    study = run.resolve().parents[1] / "design.json" if run else None
     if design_file:
         slices = load_design(str(design_file)).slices
         return tuple(Slice(name, one.where, "source") for name, one in slices.items())
+    if study and study.exists():
+        slices = json.loads(study.read_text("utf-8"))["spec"]["slices"]
+        return tuple(Slice(name, one["where"], "source") for name, one in slices.items())
     sources = json.loads((workspace / "recipe.json").read_text("utf-8"))["sources"]
     return tuple(
         Slice(source["name"].replace("-", "_"), f"source = '{source['name']}'", "source") for source in sources
@@ -178,11 +173,3 @@ def _summarise(
             }
         )
     return rows
-
-
-def _is_utf8(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -6,7 +6,7 @@ it, so that a rule is never judged only on text that it has chosen itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -106,3 +106,26 @@ def canary_set(workspace: str) -> HeldOut:
 def heldout_sets(workspace: str, atoms: Atoms, targets: Iterable[str], budget_tokens: int) -> list[HeldOut]:
     """Read the held-out sets of all targets, both populations."""
     return [heldout_set(workspace, atoms, t, p, budget_tokens) for t in targets for p in POPULATIONS]
+
+
+def heldout_texts(heldout: HeldOut, vocabulary: Sequence[bytes]) -> list[str]:
+    """Decode documents; a character that was cut in two at the end of a document is left out.
+
+    Args:
+        heldout: the documents.
+        vocabulary: bytes of each token of the workspace's tokenizer.
+    """
+    texts = []
+    for start, stop in zip(heldout.offsets[:-1], heldout.offsets[1:], strict=True):
+        data = b"".join(vocabulary[index] for index in heldout.ids[start:stop])
+        cut = next((n for n in range(4) if _is_utf8(data[: len(data) - n])), 0)
+        texts.append(data[: len(data) - cut].decode("utf-8"))
+    return texts
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

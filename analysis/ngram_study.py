@@ -7,7 +7,7 @@ subtracts its raw counts and derives everything else again, which equals retrain
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from analysis.data import HeldOut, TokenStream
 from analysis.designs import Design
 from analysis.evaluation import perplexity
 from analysis.evaluation.choice import ITEM_SCORES
+from analysis.evaluation.text_items import EncodedItem
 from analysis.models import Proxy
 from analysis.models.ngram import NgramCounts, add, count_rows, fit, subtract
 from analysis.ngram_contrasts import PREFIX
@@ -27,7 +28,13 @@ ORDER = 3
 
 
 def ngram_runs(
-    study: Path, design: Design, atoms: Atoms, streams: Mapping[int, TokenStream], heldouts: list[HeldOut], proxy: Proxy
+    study: Path,
+    design: Design,
+    atoms: Atoms,
+    streams: Mapping[int, TokenStream],
+    heldouts: list[HeldOut],
+    proxy: Proxy,
+    tasks: Sequence[EncodedItem] = (),
 ) -> None:
     """Count, subtract and score, block by block; finished runs are not repeated."""
     ngram = proxy.model_copy(update={"model": "ngram", "order": ORDER})
@@ -40,7 +47,7 @@ def ngram_runs(
         total = add(list(counts.values()))
         for cell, folder in folders.items():
             left = total if cell == "full" else subtract(total, counts[cell.removeprefix("omit_")])
-            _score(folder, left, design, cell, block, stream, heldouts, ngram)
+            _score(folder, left, design, cell, block, stream, heldouts, ngram, tasks)
 
 
 def slice_counts(stream: TokenStream, design: Design, atoms: Atoms, proxy: Proxy) -> dict[str, NgramCounts]:
@@ -63,6 +70,7 @@ def _score(
     stream: TokenStream,
     heldouts: list[HeldOut],
     proxy: Proxy,
+    tasks: Sequence[EncodedItem],
 ) -> None:
     import pyarrow as pa
 
@@ -74,6 +82,7 @@ def _score(
     scores = perplexity.evaluate(model, heldouts, proxy.context, proxy.eos_id)
     output.write_scores([], scores.append_column("train_tokens", pa.array([tokens] * len(scores), pa.int64())))
     output.write_items(ITEM_SCORES.empty_table())
+    output.write_tasks(model, tasks, proxy)
     output.write_curve(np.empty(0), proxy)
     seconds = time.process_time() - started
     output.finish(proxy, Numerics(), stream, RunFacts("finished", 0, tokens, seconds, None))

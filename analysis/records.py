@@ -7,23 +7,20 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.evaluation.tables import EVALUATION_TABLES
 from analysis.laws.tables import LAW_TABLES
+from analysis.record_fields import BOOL as _BOOL
+from analysis.record_fields import DESIGN as _DESIGN
+from analysis.record_fields import FLOAT as _FLOAT
+from analysis.record_fields import INT as _INT
+from analysis.record_fields import METRIC as _METRIC
+from analysis.record_fields import POPULATION as _POPULATION
+from analysis.record_fields import RUN as _RUN
+from analysis.record_fields import STRING as _STRING
+from analysis.record_fields import TARGET as _TARGET
 from pipelines.contracts import storage
 from pipelines.contracts.errors import InputError, message
 from pipelines.contracts.schemas import field, table
-
-_STRING, _INT, _FLOAT, _BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-_DESIGN = field("design_id", _STRING, "hash of the whole design, written before any result")
-_RUN = field("run_id", _STRING, "run: design, cell and block")
-_TARGET = field("target", _STRING, "held-out slice that was evaluated")
-_POPULATION = field(
-    "population",
-    _STRING,
-    "held-out documents: kept by the rules; unfiltered; curve (a fixed part of kept, evaluated along the run); or canary",
-)
-_METRIC = field(
-    "metric", _STRING, "bpb (bits per UTF-8 byte, lower is better) or choice_margin (bits per byte, higher is better)"
-)
 
 SLICES = table(
     "slices",
@@ -175,10 +172,11 @@ ITEM_SCORES = table(
 )
 TASK_ITEM_SCORES = table(
     "task_item_scores",
-    "Questions written as text, item by item: minimal pairs and benchmark tasks, by `mixtrace model tasks`.",
+    "Questions written as text, item by item: minimal pairs, cloze, benchmark tasks; by runs whose design names tasks, and by `mixtrace model tasks`.",
     [
-        field("model", _STRING, "folder of the model or run"),
-        field("task", _STRING, "pairs_en, pairs_zh, or a packaged OLMES task"),
+        field("design_id", _STRING, "study of the run; null outside of a study", nullable=True),
+        field("model", _STRING, "run_id, or folder of the model"),
+        field("task", _STRING, "pairs_en, pairs_zh, cloze_TARGET, or a packaged OLMES task"),
         field("item_id", _STRING, "item of the task"),
         field("component", _STRING, "items that share their words; intervals are taken over components"),
         field("part", _STRING, "phenomenon, or the task"),
@@ -354,7 +352,7 @@ TABLES: dict[str, pa.Schema] = {
     schema.metadata[b"table"].decode(): schema
     for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, CONTRAST_CELLS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES,
                    TASK_ITEM_SCORES, EFFECTS, NOISE, POWER, CONTROLS, RUNGS, RUNG_AGREEMENT, RUNG_ANSWERS,
-                   *LAW_TABLES)
+                   *LAW_TABLES, *EVALUATION_TABLES)
 }  # fmt: skip
 
 

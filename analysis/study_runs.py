@@ -19,7 +19,11 @@ from analysis.data import HeldOut
 from analysis.design_data import cell_stream, design_of
 from analysis.design_file import DesignSpec
 from analysis.designs import Cell, Design
+from analysis.evaluation import cloze
 from analysis.evaluation.choice import ChoiceItem, build_choice_items, vocabulary_bytes
+from analysis.evaluation.task_command import cloze_heldouts
+from analysis.evaluation.tasks import TASK_ITEMS, task_items
+from analysis.evaluation.text_items import EncodedItem, TextEncoder, encode_items
 from analysis.heldout import canary_set, heldout_sets
 from analysis.models import Proxy
 from analysis.ngram_study import ngram_runs
@@ -29,7 +33,7 @@ from analysis.slices import Atoms
 from analysis.training.probe import Numerics
 from analysis.training.scheduler import WorkItem
 from analysis.training.trainer import RunJob, model_seed, run_job
-from pipelines.contracts.errors import InputError, message
+from pipelines.contracts.errors import ConfigError, InputError, message
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class StudyRuns:
         proxy: what is trained.
         heldouts: what it is scored on.
         items: continuation questions.
+        tasks: questions written as text, encoded by the workspace's tokenizer.
     """
 
     workspace: Path
@@ -51,6 +56,7 @@ class StudyRuns:
     proxy: Proxy
     heldouts: Sequence[HeldOut]
     items: Sequence[ChoiceItem]
+    tasks: Sequence[EncodedItem] = ()
 
     @property
     def study(self) -> Path:
@@ -64,7 +70,7 @@ class StudyRuns:
         stream = cell_stream(self.workspace, self.design, self.atoms, cell, block)
         folder = self.study / "runs" / f"{cell.name}-{block}"
         proxy = self.proxy if cell.lr is None else self.proxy.model_copy(update={"lr": cell.lr})
-        return RunJob(proxy, stream, seed, folder, self.heldouts, self.items, numerics, labels)
+        return RunJob(proxy, stream, seed, folder, self.heldouts, self.items, numerics, labels, tasks=self.tasks)
 
     def work(self, numerics: Numerics) -> list[WorkItem]:
         """Return all runs, block by block."""
@@ -81,7 +87,7 @@ class StudyRuns:
         blocks = range(self.design.spec.blocks)
         streams = {block: cell_stream(self.workspace, self.design, self.atoms, full, block) for block in blocks}
         kept = [heldout for heldout in self.heldouts if heldout.population == "kept"]
-        ngram_runs(self.study, self.design, self.atoms, streams, kept, self.proxy)
+        ngram_runs(self.study, self.design, self.atoms, streams, kept, self.proxy, self.tasks)
 
 
 def open_runs(workspace: Path, design: Design, atoms: Atoms) -> StudyRuns:
@@ -100,7 +106,31 @@ def open_runs(workspace: Path, design: Design, atoms: Atoms) -> StudyRuns:
     items = [item for h in kept for item in build_choice_items(h, spec.choice_items, spec.seed, token_bytes)]
     fields = spec.proxy.model_dump(exclude={"adequacy"}, exclude_none=True)
     proxy = Proxy(vocab_size=len(token_byte_lengths(str(workspace))), eos_id=_end_of_text(workspace), **fields)
-    return StudyRuns(workspace, design, atoms, proxy, heldouts, items)
+    return StudyRuns(workspace, design, atoms, proxy, heldouts, items, _encoded_tasks(workspace, design, atoms, proxy))
+
+
+def _encoded_tasks(workspace: Path, design: Design, atoms: Atoms, proxy: Proxy) -> list[EncodedItem]:
+    """Make the items of the design's tasks and encode them.
+
+    Raises:
+        ConfigError: if not one item of a task fits the proxy's context.
+    """
+    from analysis.evaluation.text_scorers import open_tokenizer, text_encoder
+
+    spec = design.spec
+    if not spec.tasks:
+        return []
+    heldouts = cloze_heldouts(workspace, atoms, design.targets) if cloze.TASK in spec.tasks else []
+    encoder = TextEncoder(text_encoder(open_tokenizer(workspace, proxy)), proxy.eos_id, proxy.context)
+    encoded = []
+    for task in dict.fromkeys(spec.tasks):
+        items = task_items(task, spec.task_items or TASK_ITEMS, heldouts)
+        fitting = encode_items(encoder, items)
+        if not fitting:
+            expected = f"choices of at most {proxy.context} tokens, the context of the proxy"
+            raise ConfigError(message(f"task {task!r}", "no item fits the proxy", f"{len(items)} items", expected))
+        encoded += fitting
+    return encoded
 
 
 def _end_of_text(workspace: Path) -> int:

@@ -22,6 +22,8 @@ from analysis.effects import Study
 from analysis.statistics.multiple_testing import within_families
 
 ALPHA = 0.05
+LOWER_IS_BETTER = ("bpb", "gold_bpb")
+"""Metrics of contrasts that are losses; the others are margins."""
 INTERVAL_POPULATION = "this held-out text, new seeds"
 
 
@@ -64,7 +66,7 @@ def _number(value: float | None) -> float:
 
 def _verdict(row: dict, q: float, tost_q: float, alpha: float) -> str:
     if not math.isnan(q) and q <= alpha:
-        worse_without = row["estimate"] > 0 if row["metric"] == "bpb" else row["estimate"] < 0
+        worse_without = (row["estimate"] > 0) == (row["metric"] in LOWER_IS_BETTER)
         speaks_of_the_treatment = row["family"] in (*CONTROL_FAMILIES, "optimum")
         return "helps" if worse_without != speaks_of_the_treatment else "hurts"
     if not math.isnan(tost_q) and tost_q <= alpha:

@@ -13,6 +13,7 @@ from analysis.designs.leave_out import leave_one_out
 from analysis.designs.reweight import reweight
 from analysis.designs.single_slice import single_slice
 from analysis.designs.swarm import swarm
+from analysis.designs.tasks import task_contrasts
 from analysis.slices import Atoms, Slice
 
 __all__ = ["DESIGNS", "Cell", "Contrast", "Design", "build_design", "design_slices", "difference"]
@@ -44,4 +45,5 @@ def _no_decisions(_: DesignSpec) -> tuple[Slice, ...]:
 def build_design(spec: DesignSpec, atoms: Atoms, corpus: str) -> Design:
     """Build a design from its file and the atoms of a workspace."""
     cells, contrasts = DESIGNS[spec.design](spec, atoms)
+    contrasts = [*contrasts, *task_contrasts(spec, contrasts)]
     return Design(spec, tuple(spec.slices), tuple(cells), tuple(contrasts), corpus)

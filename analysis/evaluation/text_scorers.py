@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from analysis.evaluation.text_items import TextScorer
-from analysis.models import require_causal
+from analysis.models import Proxy, require_causal
 from analysis.models.hf_import import MAX_LOGITS, NOTHING, HfLogProb, load_hf
 from pipelines.contracts.errors import ConfigError, message
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 def open_scorer(
@@ -32,8 +35,13 @@ def open_scorer(
         ConfigError: if the model is not causal, or knows no token that starts a text.
     """
     if (folder / "run.json").exists():
-        return _run_scorer(folder, workspace or folder.resolve().parents[3], device)
+        return _run_scorer(folder, workspace or workspace_of(folder), device)
     return hf_scorer(load_hf(folder, context, device))
+
+
+def workspace_of(run: Path) -> Path:
+    """Take WORKSPACE/analysis/STUDY/runs/RUN apart."""
+    return run.resolve().parents[3]
 
 
 def hf_scorer(model: HfLogProb) -> TextScorer:
@@ -57,23 +65,47 @@ def hf_scorer(model: HfLogProb) -> TextScorer:
 
 def _run_scorer(run: Path, workspace: Path, device: str) -> TextScorer:
     """Open a run of ours."""
+    from analysis.models.neural import TorchLogProb
+
+    model, tokenizer = open_run(run, workspace, device)
+    proxy = model.proxy
+    likeliest = _likeliest(model, proxy.vocab_size, torch.device(device))
+    return TextScorer(TorchLogProb(model), text_encoder(tokenizer), proxy.eos_id, proxy.context, run.name, likeliest)
+
+
+def open_run(run: Path, workspace: Path, device: str) -> tuple[Any, Tokenizer]:
+    """Open the model of a run of ours and its workspace's tokenizer.
+
+    Raises:
+        InputError: if the folder is no such run, or the tokenizer is another than the run's.
+        ConfigError: if the model is not causal.
+    """
+    from analysis.models.neural import load
+
+    model = load(run)
+    require_causal([model.proxy.model], str(run))
+    tokenizer = open_tokenizer(workspace, model.proxy)
+    return model.to(torch.device(device)).eval(), tokenizer
+
+
+def open_tokenizer(workspace: Path, proxy: Proxy) -> Tokenizer:
+    """Open the tokenizer of a workspace; what looks like a special token in a text is not one.
+
+    Raises:
+        InputError: if it is another than the proxy's.
+    """
     from tokenizers import Tokenizer
 
     from analysis.models.hf_export import read_tokenizer
-    from analysis.models.neural import TorchLogProb, load
 
-    model = load(run)
-    proxy = model.proxy
-    require_causal([proxy.model], str(run))
     tokenizer = Tokenizer.from_str(json.dumps(read_tokenizer(workspace, proxy)))
-    tokenizer.encode_special_tokens = True  # what looks like a special token in a text is not one
-    model = model.to(torch.device(device)).eval()
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
-    def encode(text: str) -> np.ndarray:
-        return np.asarray(tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
 
-    likeliest = _likeliest(model, proxy.vocab_size, torch.device(device))
-    return TextScorer(TorchLogProb(model), encode, proxy.eos_id, proxy.context, run.name, likeliest)
+def text_encoder(tokenizer: Tokenizer) -> Callable[[str], np.ndarray]:
+    """Return text to [tokens] int64 ids, no special tokens."""
+    return lambda text: np.asarray(tokenizer.encode(text, add_special_tokens=False).ids, np.int64)
 
 
 def _likeliest(

@@ -133,7 +133,7 @@ class Bert(nn.Module):
         """Id of the mask token."""
         return self.proxy.vocab_size
 
-    def hidden(self, ids: torch.Tensor) -> torch.Tensor:
+    def states(self, ids: torch.Tensor) -> torch.Tensor:
         """Return the last hidden states, [batch, time] int64 to [batch, time, d]."""
         x = self.bert["embeddings"](ids)
         for layer in self.bert["encoder"]["layer"]:
@@ -142,7 +142,7 @@ class Bert(nn.Module):
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return logits, [batch, time] int64 to [batch, time, vocab + 1]."""
-        return self.cls["predictions"](self.hidden(ids))
+        return self.cls["predictions"](self.states(ids))
 
     def loss(self, rows: torch.Tensor) -> torch.Tensor:
         """Mean nats per masked token, [batch, context + 1] int64 to a scalar; the first token is never masked."""
@@ -152,7 +152,7 @@ class Bert(nn.Module):
         how = torch.rand(asked.shape, device=rows.device)
         other = (torch.rand(asked.shape, device=rows.device) * self.proxy.vocab_size).long()
         shown = torch.where(how < MASKED, self.mask_id, torch.where(how < MASKED + REPLACED, other, gold))
-        hidden = self.hidden(rows.scatter(1, asked, shown))
+        hidden = self.states(rows.scatter(1, asked, shown))
         hidden = hidden.gather(1, asked[..., None].expand(-1, -1, hidden.shape[-1]))
         return functional.cross_entropy(self.cls["predictions"](hidden).float().flatten(0, 1), gold.flatten())
 
@@ -164,7 +164,7 @@ class Bert(nn.Module):
         turn = place % stride == torch.arange(stride, device=rows.device)[:, None]  # [stride, width]
         turn = turn & (place > 0)  # the first token is given
         shown = torch.where(turn, self.mask_id, rows[:, None, :])  # [batch, stride, width]
-        hidden = self.hidden(shown.flatten(0, 1)).view(batch, stride, width, -1)
+        hidden = self.states(shown.flatten(0, 1)).view(batch, stride, width, -1)
         hidden = hidden[:, place % stride, place][:, 1:]  # each token where it is masked
         logits = self.cls["predictions"](hidden).float()
         loss = functional.cross_entropy(logits.flatten(0, 1), rows[:, 1:].reshape(-1), reduction="none")

@@ -6,6 +6,7 @@ written out: the backward of scaled_dot_product_attention on CPU takes 31 % of a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -14,6 +15,25 @@ from torch.nn import functional
 
 from analysis.models import Proxy
 from analysis.models.neural import next_token_nats
+
+
+class Past:
+    """Keys and values of the tokens that a layer has read, kept so that a text grows without reading it again."""
+
+    def __init__(self) -> None:
+        self._keys: torch.Tensor | None = None
+        self._values: torch.Tensor | None = None
+
+    @property
+    def length(self) -> int:
+        """Tokens read so far."""
+        return 0 if self._keys is None else self._keys.shape[2]
+
+    def extend(self, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append [batch, heads, new, width] keys (turned) and values; return those of all tokens."""
+        self._keys = k if self._keys is None else torch.cat([self._keys, k], 2)
+        self._values = v if self._values is None else torch.cat([self._values, v], 2)
+        return self._keys, self._values
 
 
 class Attention(nn.Module):
@@ -28,14 +48,17 @@ class Attention(nn.Module):
         self.v_proj = nn.Linear(d, d, bias=False)
         self.o_proj = nn.Linear(d, d, bias=False)
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor, past: Past | None = None
+    ) -> torch.Tensor:
         """Mix the tokens of each row.
 
         Args:
             x: [batch, time, d] inputs.
             cos: [time, d / heads] cosines of the rotary angles.
             sin: [time, d / heads] sines.
-            mask: [time, time] 0 where attention is allowed, -inf elsewhere.
+            mask: [time, tokens read + time] 0 where attention is allowed, -inf elsewhere.
+            past: what the tokens before x left; None if there are none and none will follow.
         """
         batch, time, d = x.shape
         # One product instead of three: 64 x 192 fills the core, 64 x 64 does not.
@@ -43,6 +66,8 @@ class Attention(nn.Module):
         qkv = functional.linear(x, weight).view(batch, time, 3, self.heads, d // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each [batch, heads, time, d / heads]
         q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
+        if past is not None:
+            k, v = past.extend(k, v)
         scores = (q @ k.transpose(-1, -2)) * (d // self.heads) ** -0.5 + mask
         mixed = scores.softmax(-1).to(v.dtype) @ v
         return self.o_proj(mixed.transpose(1, 2).reshape(batch, time, d))
@@ -73,9 +98,11 @@ class Layer(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(proxy.d_model, eps=proxy.norm_eps)
         self.dropout = proxy.dropout
 
-    def forward(self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, mask: torch.Tensor, past: Past | None = None
+    ) -> torch.Tensor:
         """Apply the layer, [batch, time, d] to [batch, time, d]."""
-        mixed = self.self_attn(self.input_layernorm(x), cos, sin, mask)
+        mixed = self.self_attn(self.input_layernorm(x), cos, sin, mask, past)
         x = x + functional.dropout(mixed, self.dropout, self.training)
         made = self.mlp(self.post_attention_layernorm(x))
         return x + functional.dropout(made, self.dropout, self.training)
@@ -103,12 +130,14 @@ class Decoder(nn.Module):
         mask = torch.full((proxy.context, proxy.context), float("-inf")).triu(1)
         self.register_buffer("mask", mask, persistent=False)
 
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return the last hidden states, [batch, time] to [batch, time, d]."""
-        time = ids.shape[1]
+    def forward(self, ids: torch.Tensor, past: Sequence[Past] = ()) -> torch.Tensor:
+        """Return the last hidden states, [batch, time] to [batch, time, d]; `past` is one per layer, or nothing."""
+        start = past[0].length if past else 0
+        stop = start + ids.shape[1]
         x = functional.dropout(self.embed_tokens(ids), self.dropout, self.training)
-        for layer in self.layers:
-            x = layer(x, self.cos[:time], self.sin[:time], self.mask[:time, :time])
+        for index, layer in enumerate(self.layers):
+            one = past[index] if past else None
+            x = layer(x, self.cos[start:stop], self.sin[start:stop], self.mask[start:stop, :stop], one)
         return self.norm(x)
 
 
@@ -129,6 +158,14 @@ class Llama(nn.Module):
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
         """Return logits, [batch, time] int64 to [batch, time, vocab]."""
         return self.lm_head(self.model(ids))
+
+    def states(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the last hidden states, [batch, time] int64 to [batch, time, d]."""
+        return self.model(ids)
+
+    def next_logits(self, ids: torch.Tensor, past: Sequence[Past]) -> torch.Tensor:
+        """Read on, [batch, new] int64, and return the logits of the token after the last, [batch, vocab]."""
+        return self.lm_head(self.model(ids, past)[:, -1])
 
     def nats(self, rows: torch.Tensor) -> torch.Tensor:
         """Negative log-probability of each token but the first, [batch, time + 1] to [batch, time] float32."""

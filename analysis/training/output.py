@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import torch
 
 from analysis import records
-from analysis.models import Proxy
+from analysis.evaluation.text_items import EncodedItem, TextScorer, label_items, score_encoded
+from analysis.models import LogProb, Proxy
 from pipelines.contracts import storage
 
 if TYPE_CHECKING:
@@ -79,6 +80,15 @@ class RunOutput:
         """Write `item_scores.parquet`."""
         self._write_labelled("item_scores", table)
 
+    def write_tasks(self, model: LogProb, tasks: Sequence[EncodedItem], proxy: Proxy) -> None:
+        """Ask the questions of the design's tasks, if there are any, and write `task_item_scores.parquet`."""
+        if not tasks:
+            return
+        scorer = TextScorer(model, _encoded_already, proxy.eos_id, proxy.context, self.run_id)
+        scored = score_encoded(scorer, tasks)
+        labelled = label_items(scored, self.labels.get("design_id"), self.run_id)
+        records.write_table(self.folder / "task_item_scores.parquet", labelled, "task_item_scores")
+
     def write_curve(self, losses: np.ndarray, proxy: Proxy) -> None:
         """Write `curves.parquet` from the [steps] losses."""
         stops = np.unique(np.linspace(0, len(losses), CURVE_POINTS + 1).round().astype(np.int64))
@@ -115,3 +125,7 @@ class RunOutput:
     def _write_labelled(self, name: str, table: pa.Table) -> None:
         run_id = pa.array([self.run_id] * len(table), pa.string())
         records.write_table(self.folder / f"{name}.parquet", table.add_column(0, "run_id", run_id), name)
+
+
+def _encoded_already(text: str) -> np.ndarray:
+    raise AssertionError(f"a run holds no tokenizer: its tasks are encoded by the driver; got {text!r}")

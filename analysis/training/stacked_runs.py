@@ -142,7 +142,7 @@ def _train_stack(
     batch: Sequence[RunJob], left: int, should_stop: Callable[[], bool], say: Callable[[str], None]
 ) -> None:
     """Train one stack to its end."""
-    evaluations = [Evaluation(job.heldouts, job.choice_items, job.checkpoint_s) for job in batch]
+    evaluations = [Evaluation(job.heldouts, job.choice_items, job.checkpoint_s, tasks=job.tasks) for job in batch]
     stack = Stack([partial(_start, job) for job in batch])
     due = evaluations_due(stack.n_steps)
     running = set(range(len(batch)))

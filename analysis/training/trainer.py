@@ -20,8 +20,9 @@ import pyarrow as pa
 import torch
 
 from analysis.evaluation import choice, perplexity
+from analysis.evaluation.text_items import EncodedItem
 from analysis.models import LogProb, Proxy
-from analysis.models.neural import export
+from analysis.models.neural import TorchLogProb, export
 from analysis.training import checkpoint, snapshots
 from analysis.training.optimizer import (
     EVALUATION_FRACS,
@@ -47,6 +48,7 @@ class Evaluation:
     items: Sequence[choice.ChoiceItem] = ()
     checkpoint_s: float = 30.0
     snapshots: int = 0
+    tasks: Sequence[EncodedItem] = ()
     should_stop: Callable[[], bool] = lambda: False
 
 
@@ -67,6 +69,7 @@ def train(
     labels: Mapping[str, Any] | None = None,
     checkpoint_s: float = 30.0,
     n_snapshots: int = 0,
+    tasks: Sequence[EncodedItem] = (),
     should_stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Train and evaluate a proxy; return its run record. A finished run is read, not repeated.
@@ -82,6 +85,7 @@ def train(
         labels: columns that the caller adds to the record (design, cell, block ...).
         checkpoint_s: seconds between checkpoints.
         n_snapshots: states of the weights to keep along the way (`snapshots`); an n-gram has none.
+        tasks: questions written as text, asked at the end.
         should_stop: asked after every read of batches; when true, a checkpoint is written.
 
     Raises:
@@ -92,7 +96,7 @@ def train(
     done = out / "run.json"
     if done.exists():
         return json.loads(done.read_text())
-    evaluation = Evaluation(heldouts, choice_items, checkpoint_s, n_snapshots, should_stop)
+    evaluation = Evaluation(heldouts, choice_items, checkpoint_s, n_snapshots, tasks, should_stop)
     run = train_ngram if proxy.model == "ngram" else train_neural
     numerics = numerics or Numerics()
     try:
@@ -122,6 +126,7 @@ class RunJob:
     labels: Mapping[str, Any] | None = None
     checkpoint_s: float = 30.0
     n_snapshots: int = 0
+    tasks: Sequence[EncodedItem] = ()
 
 
 def run_job(job: RunJob, should_stop: Callable[[], bool]) -> dict[str, Any]:
@@ -137,6 +142,7 @@ def run_job(job: RunJob, should_stop: Callable[[], bool]) -> dict[str, Any]:
         labels=job.labels,
         checkpoint_s=job.checkpoint_s,
         n_snapshots=job.n_snapshots,
+        tasks=job.tasks,
         should_stop=should_stop,
     )
 
@@ -204,6 +210,7 @@ def train_ngram(
     save(counts, output.folder / "model.safetensors")
     output.write_scores(parts, _score(model, _final_heldouts(evaluation), proxy, n_tokens))
     output.write_items(choice.score_items(model, evaluation.items, proxy.context, proxy.eos_id))
+    output.write_tasks(model, evaluation.tasks, proxy)
     output.write_curve(np.empty(0), proxy)
     facts = RunFacts("finished", seed, n_tokens, train_s, None)
     return output.finish(proxy, Numerics(), stream, facts)
@@ -244,6 +251,8 @@ def finish_run(state: TrainingState, due: Mapping[int, float], evaluation: Evalu
         with state.averaged():
             output.write_scores(parts, _score(state.scorer(), _final_heldouts(evaluation), proxy, tokens))
             items = choice.score_items(state.scorer(), evaluation.items, proxy.context, proxy.eos_id)
+            # rows of all lengths: a compiled scorer would compile for each
+            output.write_tasks(TorchLogProb(state.engine.model), evaluation.tasks, proxy)
             export(state.engine.model, output.folder)
     else:  # a diverged run is an outcome; it has no scores, and its tables say so by being empty
         output.write_scores([], _score(state.scorer(), [], proxy, tokens))

@@ -52,6 +52,8 @@ blocks: 2
 tokens: 8192
 eval_tokens: 600
 choice_items: 0
+tasks: [cloze]
+task_items: 12
 max_epochs: 40
 """
 
@@ -187,8 +189,10 @@ def test_the_design_has_its_cells_families_and_populations(workspace: Path, desi
         "near_duplicate_base": "base", "near_duplicate_swap": "treatment", "quality_reject_swap": "treatment",
     }  # fmt: skip
     for contrast in design.contrasts:
+        on_text = contrast.population != "items"
         assert (contrast.population == "unfiltered") == (contrast.family == "decisions")
         assert (contrast.population == "canary") == (contrast.family == "canary") == (contrast.target == "canary")
+        assert on_text or contrast.family == "downstream"
         assert contrast.fill in ("proportional", "named")
         own = contrast.family == "own-slice"
         assert not own or contrast.slice == contrast.target
@@ -254,6 +258,8 @@ def test_a_study_fills_every_table(trained: Path, capsys: pytest.CaptureFixture)
         "noise",
         "power",
         "controls",
+        "metrics",
+        "cell_metrics",
     ):
         assert records.read_table(trained / f"{name}.parquet", name).num_rows, name
     runs = records.read_table(trained / "runs.parquet", "runs")
@@ -265,17 +271,65 @@ def test_a_study_fills_every_table(trained: Path, capsys: pytest.CaptureFixture)
         for row in records.read_table(trained / "controls.parquet", "controls").to_pylist()
     }
     assert controls["adequacy"] is False  # 8,192 tokens teach a Transformer less than a 3-gram
+    unasked = {f"cloze_{name}" for name in ("lines", "notes", "pages")} - set(asked_tasks(trained))
     for row in effects:
         gated = row["method"] == "retrain" and row["family"] not in ("controls", "canary")
         assert row["verdict"] in (("withheld",) if gated else ("helps", "hurts", "negligible", "undetermined"))
         assert (row["reason"] or "").startswith("withheld: ") is gated
         values = [row[name] for name in ("estimate", "se", "lo", "hi", "p", "q")]
-        if row["metric"] == "choice_margin":
+        if row["metric"] == "choice_margin" or row["target"] in unasked:
             assert row["estimate"] is None
-            assert "only 0 blocks" in row["reason"]
+            assert "only 0 blocks in which both" in row["reason"]
+            assert f"{row['target']} was scored by {row['metric']}: it has no items" in row["reason"]
         else:
-            assert all(value is not None and math.isfinite(value) for value in values)
+            assert all(value is not None and math.isfinite(value) for value in values), row
             assert row["lo"] <= row["estimate"] <= row["hi"]
+
+
+def asked_tasks(study: Path) -> list[str]:
+    table = records.read_table(study / "runs/full-0/task_item_scores.parquet", "task_item_scores")
+    return list(dict.fromkeys(table["task"].to_pylist()))
+
+
+def test_every_run_answers_the_same_tasks_and_every_comparison_is_made_on_them(trained: Path) -> None:
+    tasks = asked_tasks(trained)
+    assert "cloze_lines" in tasks
+    asked = None
+    for run in sorted(trained.glob("runs/*/run.json")):  # n-grams, too
+        table = records.read_table(run.parent / "task_item_scores.parquet", "task_item_scores")
+        assert set(table["design_id"].to_pylist()) == {trained.name}
+        assert set(table["model"].to_pylist()) == {run.parent.name}
+        asked = asked or table["item_id"].to_pylist()
+        assert table["item_id"].to_pylist() == asked
+    contrasts = [one for one in contrasts_of(trained) if one.population == "items"]
+    cells = {"without_lines", "without_notes", "near_duplicate_swap", "quality_reject_swap"}
+    assert {next(iter(one.coef)) for one in contrasts} == cells
+    assert {(one.target, one.metric) for one in contrasts} == {
+        ("cloze_lines", "margin"), ("cloze_notes", "margin"), ("cloze_pages", "margin"),
+    }  # fmt: skip
+    assert len(contrasts) == 3 * len(cells)
+    effects = records.read_table(trained / "effects.parquet", "effects").to_pylist()
+    values = {}
+    for cell in ("full", "without_lines"):
+        for block in range(2):
+            rows = records.read_table(trained / f"runs/{cell}-{block}/task_item_scores.parquet", "task_item_scores")
+            values[cell, block] = np.mean([r["margin_bpb"] for r in rows.to_pylist() if r["task"] == "cloze_lines"])
+    row = next(row for row in effects if row["contrast"] == "without_lines on cloze_lines (margin)")
+    expected = np.mean([values["without_lines", b] - values["full", b] for b in range(2)])
+    assert row["estimate"] == pytest.approx(expected)
+    metrics = records.read_table(trained / "metrics.parquet", "metrics").to_pylist()
+    graded = {(row["metric"], row["target"]): row for row in metrics}
+    assert graded["bpb", "lines"]["cells"] == 6
+    assert not graded["acc", "cloze_lines"]["decision_grade"]
+    assert graded["acc", "cloze_lines"]["chance"] == 0.25
+
+
+def test_a_task_that_does_not_fit_the_proxy_is_refused_before_training(trained: Path, workspace: Path) -> None:
+    path = altered(workspace, "long.yaml", ("tasks: [cloze]", "tasks: [pairs_zh]"))
+    with pytest.raises(
+        ConfigError, match=r"task 'pairs_zh': no item fits the proxy: got \d+ items; expected .* 16 tokens"
+    ):
+        prepare(workspace, path, 1)
 
 
 def test_shares_of_the_mixtures_add_up(trained: Path) -> None:
@@ -408,7 +462,7 @@ def test_effects_speak_json_and_a_missing_study_is_named(
     capsys.readouterr()
     run_effects(workspace, trained.name, as_json=True)
     tables = json.loads(capsys.readouterr().out)
-    assert set(tables) == {"effects", "noise", "power", "controls"}
+    assert set(tables) == {"effects", "noise", "power", "controls", "metrics", "cell_metrics"}
     with pytest.raises(InputError, match="no such study"):
         run_effects(workspace, "0123456789ab")
 

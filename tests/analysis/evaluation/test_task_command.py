@@ -8,37 +8,19 @@ import torch
 from analysis import records
 from analysis.evaluation.minimal_pairs import pair_items
 from analysis.evaluation.olmes import PACKAGE
-from analysis.evaluation.task_command import MAX_PAIRS, run_tasks, task_items
+from analysis.evaluation.task_command import run_tasks
+from analysis.evaluation.tasks import MAX_PAIRS, task_items
 from analysis.evaluation.text_items import score_text_items
 from analysis.evaluation.text_scorers import open_scorer
 from analysis.models.hf_export import export_run
-from analysis.models.neural import build, export, initialise
 from pipelines.contracts.errors import ConfigError
-from tests.analysis.toy import byte_bpe, small_proxy
-
-VOCAB = 300
+from tests.analysis.evaluation.runs import VOCAB, run_folder, write_run
+from tests.analysis.toy import small_proxy
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A workspace with a tokenizer, and a run in it (untrained)."""
-    workspace = tmp_path_factory.mktemp("workspace")
-    texts = [pair.choices[0] for lang in ("en", "zh") for pair in pair_items(lang, 2)]
-    made = byte_bpe(texts, vocab_size=VOCAB)
-    (workspace / "tokenizer").mkdir()
-    made.save(str(workspace / "tokenizer" / "tokenizer.json"))
-    folder = workspace / "analysis" / "study" / "runs" / "full-0"
-    return _untrained(folder, "llama", made.get_vocab_size())
-
-
-def _untrained(folder, model, vocab):
-    proxy = small_proxy(model=model, vocab_size=vocab, context=64)
-    module = build(proxy)
-    initialise(module, 5)
-    export(module, folder)
-    record = {"status": "finished", "model": model, "proxy": proxy.model_dump(mode="json")}
-    (folder / "run.json").write_text(json.dumps(record))
-    return folder
+    return run_folder(tmp_path_factory.mktemp("workspace"))
 
 
 def test_a_run_and_its_export_to_transformers_get_the_same_scores(run, tmp_path):
@@ -93,8 +75,8 @@ def test_there_are_words_for_the_most_pairs(task):
 
 
 def test_what_cannot_be_asked_is_refused(run, tmp_path):
-    with pytest.raises(ConfigError, match="no such task: got pears; expected pairs_en, pairs_zh, arc_easy"):
+    with pytest.raises(ConfigError, match="no such task: got pears; expected pairs_en, pairs_zh, cloze, arc_easy"):
         task_items("pears", 1)
-    masked = _untrained(tmp_path / "bert-0", "bert", small_proxy().vocab_size)
+    masked = write_run(tmp_path / "bert-0", "bert", small_proxy().vocab_size)
     with pytest.raises(ConfigError, match="pseudo-perplexity cannot be ranked"):
         open_scorer(masked, run.parents[3])

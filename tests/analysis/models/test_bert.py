@@ -72,8 +72,8 @@ def test_no_token_is_scored_with_itself_in_sight():
 def test_training_asks_for_a_fixed_share_and_never_for_the_first_token(monkeypatch):
     model, rows = _model(mask_share=0.25), _ids(4, 17)
     seen = []
-    hidden = model.hidden
-    monkeypatch.setattr(model, "hidden", lambda ids: seen.append(ids) or hidden(ids))
+    states = model.states
+    monkeypatch.setattr(model, "states", lambda ids: seen.append(ids) or states(ids))
     torch.manual_seed(0)
     for _ in range(60):
         model.loss(rows)
