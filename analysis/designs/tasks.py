@@ -10,10 +10,12 @@ from analysis.designs.cells import Contrast
 from analysis.evaluation.tasks import deciding_metric, task_names
 
 POPULATION = "items"
+NOT_ON_TASKS = ("controls", "optimum")
+"""Families whose verdict speaks of the treatment: they are judged on text."""
 
 
 def task_contrasts(spec: DesignSpec, contrasts: Sequence[Contrast]) -> list[Contrast]:
-    """Return one contrast per task and comparison; controls are judged on text only.
+    """Return one contrast per task and comparison.
 
     Args:
         spec: names the tasks.
@@ -21,7 +23,7 @@ def task_contrasts(spec: DesignSpec, contrasts: Sequence[Contrast]) -> list[Cont
     """
     first: dict[tuple, Contrast] = {}
     for one in contrasts:
-        if one.family != "controls" and one.metric == "bpb":
+        if one.family not in NOT_ON_TASKS and one.metric == "bpb":
             first.setdefault((one.slice, tuple(sorted(one.coef.items()))), one)
     names = task_names(spec.tasks or (), tuple(spec.slices))
     return [_contrast(one, name) for one in first.values() for name in names]
