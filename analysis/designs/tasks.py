@@ -10,7 +10,7 @@ from analysis.designs.cells import Contrast
 from analysis.evaluation.tasks import deciding_metric, task_names
 
 POPULATION = "items"
-NOT_ON_TASKS = ("controls", "optimum")
+NOT_ON_TASKS = (*CONTROL_FAMILIES, "optimum")
 """Families whose verdict speaks of the treatment: they are judged on text."""
 
 
