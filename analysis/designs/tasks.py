@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis.design_file import DesignSpec
-from analysis.designs.cells import Contrast
+from analysis.designs.cells import CONTROL_FAMILIES, Contrast
 from analysis.evaluation.tasks import deciding_metric, task_names
 
 POPULATION = "items"
