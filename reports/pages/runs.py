@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.blocks import Block, Column, Page, Row, Spec, figure
+from reports.blocks import Block, Column, Page, Prose, Row, Spec, figure, query
 from reports.charts import colours, curves
 from reports.pages.study import no_study
 
@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     import duckdb
 
 
+NO_SAMPLES = "No run has written samples: `mixtrace model generate RUN --save` lets one continue held-out documents."
+
+
 def page(con: duckdb.DuckDBPyConnection) -> Page:
     """Make the page."""
     if empty := no_study(con):
         return Page("runs", "Runs", (empty,))
-    return Page("runs", "Runs", (_runs(con), _curves(con)))
+    samples = _samples(con) if query(con, "SELECT 1 FROM samples LIMIT 1") else (Prose(NO_SAMPLES),)
+    return Page("runs", "Runs", (_runs(con), _curves(con), *samples))
 
 
 def _runs(con: duckdb.DuckDBPyConnection) -> Block:
@@ -76,3 +80,42 @@ def _curves(con: duckdb.DuckDBPyConnection) -> Block:
         ),
         draw,
     )
+
+
+def _samples(con: duckdb.DuckDBPyConnection) -> tuple[Block, ...]:
+    texts = figure(
+        con,
+        "samples",
+        "Samples",
+        "Beginnings of held-out documents, what a run made of them, and how they really go on. For people to look at.",
+        "SELECT * FROM samples ORDER BY design_id, run_id, target, doc_id",
+        (
+            Column("run_id", "run", "code"),
+            Column("target", "target"),
+            Column("prompt", "given", "long"),
+            Column("continuation", "written", "long"),
+            Column("reference", "there", "long"),
+            Column("sampling", "sampling"),
+            Column("doc_id", "document", "code"),
+        ),
+    )
+    scores = figure(
+        con,
+        "sample-scores",
+        "BLEU and ROUGE of the samples",
+        "How much of the references the samples hold, by words, or by characters where no spaces are written. Never in a verdict.",
+        "SELECT * FROM sample_scores ORDER BY design_id, run_id, target",
+        (
+            Column("run_id", "run", "code"),
+            Column("target", "target"),
+            Column("samples", "samples", "count"),
+            Column("units", "units"),
+            Column("bleu", "BLEU", "number"),
+            Column("rouge1", "ROUGE-1", "number"),
+            Column("rouge2", "ROUGE-2", "number"),
+            Column("rougeL", "ROUGE-L", "number"),
+            Column("direction", "better"),
+            Column("reason", "grade", "long"),
+        ),
+    )
+    return texts, scores

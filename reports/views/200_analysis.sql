@@ -104,6 +104,24 @@ COMMENT ON COLUMN choice_table.runs IS 'runs that answered them [runs]';
 COMMENT ON COLUMN choice_table.mean_margin_bpb IS 'best other minus true continuation; positive is right [bits per byte]';
 COMMENT ON COLUMN choice_table.accuracy_frac IS 'share of questions where the true continuation is likeliest (chance: .25)';
 
+CREATE VIEW task_table AS
+SELECT r.design_id, r.cell, r.model, i.task, i.part, count(DISTINCT i.item_id) AS items, count(DISTINCT i.model) AS runs,
+    sum(i.margin_nats) / ln(2) / sum(i.gold_bytes) AS margin_bpb, sum(i.gold_nats) / ln(2) / sum(i.gold_bytes) AS gold_bpb,
+    avg(i.correct::INTEGER) AS accuracy_frac
+FROM task_item_scores i JOIN runs r ON r.design_id = i.design_id AND r.run_id = i.model
+GROUP BY r.design_id, r.cell, r.model, i.task, i.part ORDER BY r.design_id, r.cell, r.model, i.task, i.part;
+COMMENT ON VIEW task_table IS 'Tasks by cell and part: sums over items and runs; the margin decides, accuracy is for display.';
+COMMENT ON COLUMN task_table.design_id IS 'hash of the whole design';
+COMMENT ON COLUMN task_table.cell IS 'cell';
+COMMENT ON COLUMN task_table.model IS 'llama or ngram';
+COMMENT ON COLUMN task_table.task IS 'pairs_en, pairs_zh, cloze_TARGET, or a packaged task';
+COMMENT ON COLUMN task_table.part IS 'phenomenon, or the task';
+COMMENT ON COLUMN task_table.items IS 'questions [items]';
+COMMENT ON COLUMN task_table.runs IS 'runs that answered them [runs]';
+COMMENT ON COLUMN task_table.margin_bpb IS 'summed margins (best other minus right choice, in nats) by summed bytes of the right choice; null for one choice [bits per byte]';
+COMMENT ON COLUMN task_table.gold_bpb IS 'summed nats by summed bytes of the right choice [bits per byte]';
+COMMENT ON COLUMN task_table.accuracy_frac IS 'share of questions where the right choice is likeliest';
+
 CREATE MACRO effect_documents(design, contrast_name) AS TABLE
 SELECT s.slice, d.doc_id, d.source, coalesce(d.url, d.path) AS place, d.lang, d.split, d.kept, d.first_reason, d.failed_rules,
     d.duplicate_kind, d.leader, d.similarity, d.text_bytes, d.n_tokens, d.shard, d.shard_row

@@ -51,6 +51,7 @@ def build_study(workspace: Path, *, broken_sham: bool = False) -> Path:
     _write_mixtures(study)
     _write_runs(study, bpb, rng)
     _write_effects(study, bpb)
+    _write_metrics(study)
     return study
 
 
@@ -115,8 +116,51 @@ def _write_runs(study: Path, bpb: dict, rng: np.random.Generator) -> None:
             ]  # fmt: skip
             for name, rows in (("curves", curve), ("scores", scores), ("item_scores", items)):
                 records.write_table(folder / f"{name}.parquet", records.from_rows(rows, name), name)
+            _write_evaluation(folder, cell, block)
             (folder / "run.json").write_text("{}")
     _write(study, "runs", runs)
+
+
+def _write_evaluation(folder: Path, cell: str, block: int) -> None:
+    """Write what a run whose design names tasks has besides, and samples of one run."""
+    margin = 0.2 if cell == "full" else -0.1
+    items = [
+        {"design_id": DESIGN, "model": folder.name, "task": task, "item_id": f"{task}-{i}", "component": f"c{i}", "part": part,
+         "choices": 2, "gold_nats": 12.0, "gold_bytes": 10 + i, "margin_nats": margin + 0.01 * block, "margin_bpb": margin, "correct": margin > 0,
+         "correct_per_byte": margin > 0}
+        for task, part in (("pairs_en", "agreement"), ("pairs_en", "islands"), ("cloze_web", "cloze_web")) for i in range(3)
+    ]  # fmt: skip
+    records.write_table(
+        folder / "task_item_scores.parquet", records.from_rows(items, "task_item_scores"), "task_item_scores"
+    )
+    if folder.name == "full-0":
+        labels = {"design_id": DESIGN, "run_id": folder.name, "target": "web", "sampling": "greedy"}
+        sample = {
+            **labels,
+            "doc_id": "d1",
+            "prompt": "It was <b>",
+            "reference": "dark",
+            "continuation": "not dark & cold",
+        }
+        scores = {**labels, "samples": 1, "units": "words", "bleu": 12.5, "rouge1": 0.5, "rouge2": 0.25, "rougeL": 0.5,
+                  "signature": "s", "direction": "higher", "decision_grade": False, "reason": "for people to look at"}  # fmt: skip
+        for name, row in (("samples", sample), ("sample_scores", scores)):
+            records.write_table(folder / f"{name}.parquet", records.from_rows([row], name), name)
+
+
+def _write_metrics(study: Path) -> None:
+    """Write grades: one metric that may rank mixtures, one that may not, one without a ratio."""
+    common = {"population": "items", "unit": "bits per byte", "direction": "higher", "chance": None, "value": 0.2, "signal": 0.3,
+              "snr_of_noise": 1.4, "cells": 5, "n_blocks": BLOCKS, "items": 6, "components": 3}  # fmt: skip
+    _write(study, "metrics", [
+        {**common, "metric": "total_margin", "target": "pairs_en", "noise": 0.05, "snr": 6.0, "decision_grade": True, "reason": "moves with every nat"},
+        {**common, "metric": "margin", "target": "cloze_web", "noise": 0.2, "snr": 1.5, "decision_grade": False, "reason": "SNR 1.5 < 5"},
+        {**common, "metric": "acc", "target": "pairs_en", "noise": None, "snr": None, "decision_grade": False, "reason": "a step function"},
+    ])  # fmt: skip
+    _write(study, "cell_metrics", [
+        {"cell": cell, "metric": metric, "target": target, "population": "items", "value": 0.1, "lo": 0.05, "hi": 0.15, "n_blocks": BLOCKS}
+        for cell in CELLS for metric, target in (("total_margin", "pairs_en"), ("margin", "cloze_web"), ("acc", "pairs_en"))
+    ])  # fmt: skip
 
 
 def _contrast(cell: str, target: str) -> dict:

@@ -164,3 +164,37 @@ def test_empty_tables_of_a_study(studied_workspace, tmp_path):
         path = records.study_folder(workspace, DESIGN) / f"{name}.parquet"
         records.write_table(path, pa.Table.from_pylist([], schema=records.TABLES[name]), name)
     assert "No effect was estimated yet" in build(workspace).read_text(encoding="utf-8")
+
+
+def test_task_table_sums_items_and_runs(con):
+    rows = con.sql(
+        "SELECT margin_bpb, gold_bpb, items, runs, accuracy_frac FROM task_table WHERE cell = 'full' AND part = 'islands'"
+    ).fetchall()
+    margins = sum(0.2 + 0.01 * block for block in range(BLOCKS)) * 3
+    size = (10 + 11 + 12) * BLOCKS
+    expected = (margins / size / math.log(2), 12 * 3 * BLOCKS / size / math.log(2), 3, BLOCKS, 1.0)
+    assert rows == [pytest.approx(expected)]
+    assert con.sql("SELECT count(*) FROM task_table").fetchall() == [(len(CELLS) * 3,)]
+
+
+def test_the_page_shows_grades_tasks_and_samples(studied_workspace):
+    page = build(studied_workspace).read_text("utf-8")
+    downstream = page[page.index('id="downstream"') :]
+    assert "signal-to-noise ratio: may rank mixtures" in page
+    assert "signal-to-noise ratio: display only" in page
+    assert "SNR 1.5 &lt; 5" in downstream
+    assert "margin by task and cell" in page
+    assert "It was &lt;b&gt;" in page
+    assert "not dark &amp; cold" in page
+    assert "name no tasks" not in page
+
+
+def test_a_study_without_tasks_and_samples_renders(studied_workspace, tmp_path):
+    workspace = copy_of(studied_workspace, tmp_path)
+    study = records.study_folder(workspace, DESIGN)
+    for name in ("task_item_scores", "samples", "sample_scores", "metrics", "cell_metrics"):
+        for path in study.glob(f"**/{name}.parquet"):
+            path.unlink()
+    page = build(workspace).read_text("utf-8")
+    assert "The studies of this workspace name no tasks." in page
+    assert "No run has written samples" in page
