@@ -347,6 +347,37 @@ def laws(
     run_laws(workspace, study, LawOptions(confirm, baselines, workers or default_workers()), as_json=json)
 
 
+_INFLUENCE_EPILOG = """
+**Examples**
+
+`mixtrace influence build/demo` — the newest study; EK-FAC, and TracIn where the design keeps `snapshots`
+
+`mixtrace influence build/demo --method ekfac --document-rows 4096 --top 20` — more documents
+
+`mixtrace influence build/demo --text letter.txt` — trace a text of your own: which slice raised which tokens
+"""
+
+
+@app.command(epilog=_INFLUENCE_EPILOG)
+def influence(
+    workspace: WorkspaceArgument,
+    design: Annotated[str | None, typer.Option(help="design_id; default: the newest design.")] = None,
+    method: Annotated[str, typer.Option(help="ekfac, tracin; separated by commas.")] = "ekfac,tracin",
+    unit_rows: Annotated[int, typer.Option(min=1, help="Training rows per unit, at most.")] = 128,
+    document_rows: Annotated[
+        int, typer.Option(min=0, help="Training rows of one run whose documents are scored; 0: none.")
+    ] = 1024,
+    top: Annotated[int, typer.Option(min=1, help="Most helpful and most harmful documents per target.")] = 10,
+    text: Annotated[list[Path] | None, typer.Option(help="File whose tokens are traced; may repeat.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Attribute held-out loss to slices and documents by gradients, trace tokens, and say what retraining makes of it."""
+    from analysis.influence.command import Options, run_influence
+
+    methods = tuple(method.split(","))
+    run_influence(workspace, design, Options(methods, unit_rows, document_rows, top, tuple(text or ()), json))
+
+
 @model_app.command("export", epilog=_EXPORT_EPILOG)
 def model_export(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run: WORKSPACE/analysis/STUDY/runs/RUN.")],

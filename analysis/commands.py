@@ -174,7 +174,10 @@ def train(workspace: Path, design_file: Path, workers: int, stack: int | None = 
     if processes > 1:
         outcomes = run_distributed(runs.work(replace(numerics, processes=processes)))
     elif stack > 1:
-        outcomes = run_stacked(runs.work(numerics), stack)
+        items = runs.work(numerics)
+        alone = [item for item in items if item.job.n_snapshots]  # a stack keeps no snapshots
+        outcomes = run_all(alone, run_job, 1) if alone else []
+        outcomes += run_stacked([item for item in items if not item.job.n_snapshots], stack)
     else:
         outcomes = run_all(runs.work(numerics), run_job, workers)
     _raise_for(outcomes)

@@ -127,6 +127,7 @@ class DesignSpec(StrictModel):
         prior_sd_bpb: assumed sd of a paired difference, until it is measured.
         max_runs: budget; a design that needs more is refused.
         seed: enters every seed.
+        snapshots: states of the weights that runs of base cells keep for TracIn; none if not named.
     """
 
     name: str
@@ -155,6 +156,7 @@ class DesignSpec(StrictModel):
     prior_sd_bpb: Annotated[float, Field(gt=0)] = 0.02
     max_runs: int = 100
     seed: int = 0
+    snapshots: Annotated[int, Field(ge=1, le=64)] | None = None
 
     @model_validator(mode="after")
     def _names_are_slices(self) -> DesignSpec:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.evaluation.tables import EVALUATION_TABLES
+from analysis.influence.tables import INFLUENCE_TABLES
 from analysis.laws.tables import LAW_TABLES
 from analysis.record_fields import BOOL as _BOOL
 from analysis.record_fields import DESIGN as _DESIGN
@@ -352,7 +353,7 @@ TABLES: dict[str, pa.Schema] = {
     schema.metadata[b"table"].decode(): schema
     for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, CONTRAST_CELLS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES,
                    TASK_ITEM_SCORES, EFFECTS, NOISE, POWER, CONTROLS, RUNGS, RUNG_AGREEMENT, RUNG_ANSWERS,
-                   *LAW_TABLES, *EVALUATION_TABLES)
+                   *LAW_TABLES, *EVALUATION_TABLES, *INFLUENCE_TABLES)
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import functools
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -70,7 +70,9 @@ class StudyRuns:
         stream = cell_stream(self.workspace, self.design, self.atoms, cell, block)
         folder = self.study / "runs" / f"{cell.name}-{block}"
         proxy = self.proxy if cell.lr is None else self.proxy.model_copy(update={"lr": cell.lr})
-        return RunJob(proxy, stream, seed, folder, self.heldouts, self.items, numerics, labels, tasks=self.tasks)
+        kept = (self.design.spec.snapshots or 0) if cell.role == "base" else 0
+        job = RunJob(proxy, stream, seed, folder, self.heldouts, self.items, numerics, labels, tasks=self.tasks)
+        return replace(job, n_snapshots=kept)
 
     def work(self, numerics: Numerics) -> list[WorkItem]:
         """Return all runs, block by block."""

@@ -11,6 +11,7 @@ STUDIES: dict[str, str] = {
     "simulations": "science",
     "oracles": "science",
     "truth": "science",
+    "lds": "science-lds",
     "ladder": "science-ladder",
 }
 """Name of the module to target of the Makefile."""
