@@ -64,6 +64,7 @@ class Settings:
         subsets: random halves.
         repeats: trainings of each.
         queries: held-out pieces per slice.
+        query_tokens: of a piece, at least.
         full_runs: models of all units, whose scores are averaged.
         n_snapshots: of each of these.
     """
@@ -73,12 +74,13 @@ class Settings:
     subsets: int = 50
     repeats: int = 2
     queries: int = 8
+    query_tokens: int = 128
     full_runs: int = 3
     n_snapshots: int = 4
 
 
 FULL = Settings()
-SMALL = Settings(topics=2, rows=8, subsets=4, repeats=2, queries=2, full_runs=1, n_snapshots=2)
+SMALL = Settings(topics=2, rows=8, subsets=4, repeats=2, queries=2, query_tokens=16, full_runs=1, n_snapshots=2)
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def prepare(bench: Bench, settings: Settings) -> Corpus:
     proxy = open_runs(bench.workspace, design, atoms).proxy
     slices, where = list(design.targets), str(bench.workspace)
     units = make_units(where, atoms, slices, settings.topics, settings.rows, proxy.context)
-    heldouts = make_heldouts(where, atoms, slices, settings.queries)
+    heldouts = make_heldouts(where, atoms, slices, settings.queries, settings.query_tokens)
     path = bench.folder / "units.npy"
     np.save(path, np.stack([unit.rows for unit in units]))
     members = draw_subsets(len(units), settings.subsets, SEED)

@@ -18,11 +18,11 @@ from analysis.influence.topics import equal_groups, hashed_features
 from analysis.schedule import generator
 from analysis.shards import token_byte_lengths
 from analysis.slices import Atoms
+from pipelines.contracts.errors import InputError, message
 from pipelines.contracts.ids import fraction
 
 PIECE_TOKENS = 512
 """Documents are cut into pieces of so many tokens; a topic is a group of pieces."""
-MIN_QUERY_TOKENS = 128
 POOL = 3
 """Tokens of the pool of pieces that topics are found in, per token that units take."""
 
@@ -60,16 +60,23 @@ def make_units(workspace: str, atoms: Atoms, slices: list[str], topics: int, row
     return units
 
 
-def make_heldouts(workspace: str, atoms: Atoms, slices: list[str], queries: int) -> list[HeldOut]:
-    """Choose held-out pieces of each slice; every piece is a component of its own: a query."""
+def make_heldouts(workspace: str, atoms: Atoms, slices: list[str], queries: int, least_tokens: int) -> list[HeldOut]:
+    """Choose held-out pieces of each slice; every piece is a component of its own: a query.
+
+    Raises:
+        InputError: if a slice has no held-out piece of `least_tokens`.
+    """
     lengths = token_byte_lengths(workspace)
     made = []
     for slice_ in slices:
         chosen: list[np.ndarray] = []
         for piece in pieces(workspace, atoms, slice_, "heldout"):
             text = piece[:-1]  # the end of a document is not scored
-            if len(text) >= MIN_QUERY_TOKENS and len(chosen) < queries:
+            if len(text) >= least_tokens and len(chosen) < queries:
                 chosen.append(text.astype(np.int64))
+        if not chosen:
+            what = f"slice {slice_!r}: no held-out piece"
+            raise InputError(message("lds", what, "none", f"pieces of {least_tokens} tokens"))
         offsets = np.concatenate([[0], np.cumsum([len(text) for text in chosen])]).astype(np.int64)
         names = np.array([f"{slice_}-{at}" for at in range(len(chosen))])
         n_bytes = np.array([int(lengths[text].sum()) for text in chosen], np.int64)
