@@ -22,11 +22,12 @@ from analysis.influence.gradients import GradientAttributor
 from analysis.influence.protocol import Query
 from analysis.influence.tracin import tracin
 from analysis.influence.units import AtomGroup, group_atoms, group_tokens, sample_units
+from analysis.models import MODELS, require_causal
 from analysis.models.neural import load
 from analysis.study_runs import StudyRuns
 from analysis.training import snapshots
 from pipelines.contracts import storage
-from pipelines.contracts.errors import InputError, message
+from pipelines.contracts.errors import ConfigError, InputError, message
 from pipelines.contracts.ids import fingerprint
 
 METHODS = ("ekfac", "tracin")
@@ -74,11 +75,15 @@ class StudyScorer:
         settings: what is scored.
 
     Raises:
-        InputError: if no run of the full cell is finished, or the design has no snapshots for TracIn.
+        ConfigError: if the proxy has no gradients, or its loss is not that of a text.
+        InputError: if no run of the full cell is finished.
     """
 
     def __init__(self, runs: StudyRuns, settings: Settings) -> None:
         self.runs, self.settings = runs, settings
+        require_causal([runs.proxy.model], "influence")
+        if not MODELS[runs.proxy.model].neural:
+            raise ConfigError(message("influence", "the proxy has no gradients", runs.proxy.model, "a neural proxy"))
         self.full = runs.design.cells[0]
         self.blocks = [b for b in range(runs.design.spec.blocks) if self._finished(b)]
         if not self.blocks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,7 +161,10 @@ def test_what_is_scored_is_kept(workspace: Path, scorer: StudyScorer, capsys: py
     assert set(printed) == {"attributions", "lds", "token_traces"}
 
 
-def test_messages(workspace: Path, tmp_path: Path) -> None:
+def test_messages(workspace: Path, scorer: StudyScorer, tmp_path: Path) -> None:
+    counted = replace(scorer.runs, proxy=scorer.runs.proxy.model_copy(update={"model": "ngram"}))
+    with pytest.raises(ConfigError, match="the proxy has no gradients: got ngram"):
+        StudyScorer(counted, Settings())
     with pytest.raises(ConfigError, match="unknown method"):
         run_influence(workspace, None, Options(methods=("ekfak",)))
     with pytest.raises(InputError, match="no text to trace"):
