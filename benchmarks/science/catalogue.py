@@ -12,6 +12,7 @@ STUDIES: dict[str, str] = {
     "oracles": "science",
     "truth": "science",
     "lds": "science-lds",
+    "swarm": "science-swarm",
     "ladder": "science-ladder",
 }
 """Name of the module to target of the Makefile."""
