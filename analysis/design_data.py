@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.data import TokenStream, token_stream
 from analysis.design_file import DesignSpec
-from analysis.designs import Cell, Design, build_design, design_slices
+from analysis.designs import BY_SOURCE, Cell, Design, build_design, design_slices
 from analysis.slices import Atoms, partition
 
 
@@ -17,7 +17,7 @@ def design_of(workspace: Path, spec: DesignSpec) -> tuple[Design, Atoms]:
         ConfigError: with the slice, for what the workspace lacks.
         InputError: if a shard is missing or cut short.
     """
-    atoms = partition(str(workspace), design_slices(spec))
+    atoms = partition(str(workspace), design_slices(spec), by_source=spec.design in BY_SOURCE)
     return build_design(spec, atoms, atoms.corpus), atoms
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from analysis.design_kinds import Reweight, SliceName
+from analysis.design_kinds import DecisionSwaps, Duplication, Factorial, Halves, Reweight, SliceName, Thresholds
 from analysis.evaluation.tasks import TaskName
 from pipelines.contracts.errors import did_you_mean
 from pipelines.contracts.yaml_model import StrictModel, load_yaml_model
@@ -115,6 +115,11 @@ class DesignSpec(StrictModel):
         swap: for fill = named, which slice takes the place of which.
         single: slices that are trained alone (`single_slice`).
         reweight: factors of weights (`reweight`).
+        decisions: decisions whose rejects come back (`decisions`).
+        thresholds: thresholds of a signal or of near-duplicates (`thresholds`).
+        duplication: epochs (`duplication`).
+        factorial: decisions as factors (`factorial`).
+        halves: random halves of all data (`halves`).
         canary: share of the slots that hold the canary's made-up facts; 0 for a study without that control.
         blocks: seed tuples; every cell is run once in each.
         tokens: training tokens per run.
@@ -131,7 +136,8 @@ class DesignSpec(StrictModel):
     """
 
     name: str
-    design: Literal["demo", "leave_one_out", "reweight", "single_slice", "swarm", "confirmation"] = "demo"
+    design: Literal["demo", "leave_one_out", "reweight", "single_slice", "decisions", "thresholds", "duplication",
+                    "factorial", "halves", "swarm", "confirmation"] = "demo"  # fmt: skip
     slices: dict[SliceName, SliceSpec]
     weights: dict[SliceName, float] = Field(default_factory=dict)
     leave_out: tuple[SliceName, ...] = ()
@@ -139,6 +145,11 @@ class DesignSpec(StrictModel):
     swap: dict[SliceName, SliceName] = Field(default_factory=dict)
     single: tuple[SliceName, ...] = ()
     reweight: Reweight | None = None
+    decisions: DecisionSwaps | None = None
+    thresholds: Thresholds | None = None
+    duplication: Duplication | None = None
+    factorial: Factorial | None = None
+    halves: Halves | None = None
     near_duplicates: NearDuplicateSwap | None = None
     rejects: RejectSwap | None = None
     swarm: SwarmSpec | None = None
@@ -163,10 +174,20 @@ class DesignSpec(StrictModel):
         swapped = (self.near_duplicates.slice,) if self.near_duplicates else ()
         reweighted = self.reweight.slices if self.reweight else ()
         drawn = (*self.swarm.caps, *self.swarm.floors, *self.swarm.utility) if self.swarm else ()
-        swapped = (*swapped, *self.swap, *self.swap.values(), *reweighted, *drawn)
+        doses = (
+            *(self.thresholds.slices if self.thresholds else ()),
+            *(self.duplication.slices if self.duplication else ()),
+        )
+        swapped = (*swapped, *doses, *self.swap, *self.swap.values(), *reweighted, *drawn)
         for name in (*self.leave_out, *self.single, *self.weights, *swapped):
             if name not in self.slices:
                 raise ValueError(f"names of slices, not {name!r}. {did_you_mean(name, self.slices)}")
+        named = (
+            *(self.decisions.decisions if self.decisions else ()),
+            *(self.factorial.factors if self.factorial else ()),
+        )
+        if clash := sorted(set(named) & set(self.slices)):
+            raise ValueError(f"decisions that are not called like slices ({clash[0]})")
         if any(weight <= 0 for weight in self.weights.values()):
             raise ValueError("positive weights")
         return self

@@ -76,6 +76,11 @@ class Atoms:
             mask = pc.and_(mask, pc.equal(self.table["kept"], kept))
         return sorted(pc.unique(self.table["atom"].filter(mask)).to_pylist())
 
+    def sources(self) -> dict[str, str]:
+        """Return the source of every atom of a partition by source (else, one of its sources)."""
+        pairs = self.table.group_by("atom").aggregate([("source", "min")])
+        return dict(zip(pairs["atom"].to_pylist(), pairs["source_min"].to_pylist(), strict=True))
+
     def tokens_by_atom(self, split: str = "train") -> dict[str, int]:
         """Return the tokens of every atom in a split."""
         chosen = self.table.filter(pc.equal(self.table["split"], split))
@@ -122,12 +127,13 @@ def _spans(workspace: str, outputs: list[OutputFile]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def partition(workspace: str, slices: tuple[Slice, ...]) -> Atoms:
+def partition(workspace: str, slices: tuple[Slice, ...], *, by_source: bool = False) -> Atoms:
     """Refine slices to atoms.
 
     Args:
         workspace: a curated workspace.
         slices: predicates; they may overlap.
+        by_source: whether documents of two sources are never in one atom.
 
     Raises:
         ConfigError: if a predicate is no SQL, is no condition, or holds no document.
@@ -141,8 +147,9 @@ def partition(workspace: str, slices: tuple[Slice, ...]) -> Atoms:
         check_predicate(connection, one)
     flags = ", ".join(f'coalesce(({one.where}), false) AS "in_{one.name}"' for one in slices)
     names = ", ".join(f"CASE WHEN coalesce(({one.where}), false) THEN '{one.name}' END" for one in slices)
+    place = " || '@' || source" if by_source else ""
     query = f"""
-        SELECT concat_ws('+', {names}) || '/' || lang || CASE WHEN kept THEN '' ELSE '/dropped' END AS atom,
+        SELECT concat_ws('+', {names}){place} || '/' || lang || CASE WHEN kept THEN '' ELSE '/dropped' END AS atom,
                doc_id, shard, shard_row, tokens, text_bytes AS bytes, component, source, lang, split, kept, {flags}
         FROM document_view JOIN spans USING (part, row) ORDER BY shard, shard_row
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from analysis.design_file import DesignSpec
 from analysis.designs.cells import Cell, Contrast, Family, difference
 from analysis.mixtures import Mixture, normalised
@@ -76,17 +78,29 @@ def slice_contrast(
     return Contrast(**{**values, **changes})
 
 
-def decision_contrasts(spec: DesignSpec, decision: str, cell: str, baseline: str) -> list[Contrast]:
-    """Return the contrasts of a decision: judged on text that no rule has chosen."""
-    meaning = "positive: training on {0} instead raises the loss on {1}, so dropping them helps there"
+DROPPED = "positive: training on {0} instead raises the loss on {1}, so dropping them helps there"
+
+
+def decision_contrasts(
+    spec: DesignSpec, decision: str, label: str, coef: Mapping[str, float], meaning: str = DROPPED
+) -> list[Contrast]:
+    """Return the contrasts of a decision, one per target: judged on text that no rule has chosen.
+
+    Args:
+        spec: the design.
+        decision: what the verdict speaks of.
+        label: begins the names.
+        coef: cell -> coefficient.
+        meaning: what a positive estimate says; {0} is the decision, {1} the target.
+    """
     return [
         slice_contrast(
             spec,
             "decisions",
             decision,
             target,
-            cell,
-            coef=difference(cell, baseline),
+            label,
+            coef=coef,
             population="unfiltered",
             fill="named",
             meaning=meaning.format(decision, target),

@@ -13,9 +13,12 @@ CANARY_SHAM = "canary_sham"
 
 
 def changed_share(mixture: Mixture, baseline: Mixture) -> float:
-    """Return the share of the slots that differ between two coupled mixtures (their total variation distance)."""
-    atoms = {*mixture.weights, *baseline.weights}
-    return sum(abs(mixture.weights.get(a, 0.0) - baseline.weights.get(a, 0.0)) for a in atoms) / 2
+    """Return the share of the slots that differ between two coupled mixtures (their total variation distance).
+
+    An atom that is drawn from another pool holds other text, so it counts as another atom.
+    """
+    weights = [{(a, m.pools.get(a, 1.0)): w for a, w in m.weights.items()} for m in (mixture, baseline)]
+    return sum(abs(weights[0].get(key, 0.0) - weights[1].get(key, 0.0)) for key in {*weights[0], *weights[1]}) / 2
 
 
 def dose(cells: list[Cell]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from analysis.data import pool_tokens
 from analysis.design_file import DesignSpec
 from analysis.designs.base import decision_contrasts, full_cell, full_mixture, language
-from analysis.designs.cells import Cell, Contrast
+from analysis.designs.cells import Cell, Contrast, difference
 from analysis.designs.controls import with_controls
 from analysis.designs.leave_out import leave_out_cell, leave_out_contrasts
 from analysis.mixtures import Mixture, normalised, slice_weight, swap, with_pools
@@ -23,10 +23,14 @@ def demo(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contrast]]:
         contrasts += leave_out_contrasts(spec, name, f"without_{name}", "proportional")
     if spec.near_duplicates is not None:
         cells += _near_duplicate_cells(spec, atoms, full)
-        contrasts += decision_contrasts(spec, "near_duplicates", "near_duplicate_swap", "near_duplicate_base")
+        contrasts += decision_contrasts(
+            spec, "near_duplicates", "near_duplicate_swap", difference("near_duplicate_swap", "near_duplicate_base")
+        )
     if spec.rejects is not None:
         cells.append(_reject_cell(spec, atoms, full))
-        contrasts += decision_contrasts(spec, "quality_rejects", "quality_reject_swap", "full")
+        contrasts += decision_contrasts(
+            spec, "quality_rejects", "quality_reject_swap", difference("quality_reject_swap", "full")
+        )
     return with_controls(spec, cells, contrasts)
 
 

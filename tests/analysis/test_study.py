@@ -20,6 +20,7 @@ from analysis import learning_rates, records
 from analysis.commands import RunsLeft, contrasts_of, design_plan, open_design, prepare, progress, train
 from analysis.data import document_tokens, token_stream, train_documents
 from analysis.design_file import load_design
+from analysis.designs import DESIGNS
 from analysis.effects import bits_per_byte
 from analysis.effects_command import find_study, run_effects
 from analysis.evaluate_model import evaluate_model, format_evaluated
@@ -236,6 +237,14 @@ def test_the_shipped_designs_are_valid(path: Path) -> None:
     spec = load_design(str(path))
     assert spec.blocks >= 5
     assert set(spec.leave_out) <= set(spec.slices)
+
+
+def test_every_kind_has_a_design_that_runs_as_it_is() -> None:
+    specs = [load_design(str(path)) for path in sorted(Path("designs").glob("*.yaml"))]
+    assert {spec.design for spec in specs} == set(DESIGNS) - {"confirmation"}  # made by `laws --confirm`
+    assert all(spec.canary for spec in specs)
+    for path in Path("designs").glob("*.yaml"):
+        assert f"designs/{path.name}" in path.read_text()  # says how it is run
 
 
 @pytest.fixture(scope="module")
