@@ -102,8 +102,27 @@ ORDER BY c.part, c."row";
 COMMENT ON MACRO TABLE threshold_documents IS 'threshold_documents(rule, value, side): every document with whether the rule fails it now, and at another value.';
 
 CREATE MACRO threshold_effects(rule_name, moved_side, current_value, new_value) AS TABLE
-SELECT NULL::VARCHAR AS target, NULL::DOUBLE AS estimate, NULL::DOUBLE AS lo, NULL::DOUBLE AS hi, NULL::VARCHAR AS design_id, NULL::VARCHAR AS reason WHERE false;
-COMMENT ON MACRO TABLE threshold_effects IS 'threshold_effects(rule, side, value now, new value): what a study predicts of moving a threshold; no rows if none did.';
+WITH studies AS ( -- dose-responses of this signal, in the direction of this bound
+    SELECT d.design_id, d.design_order, d.name, list_sort(CAST(json_extract(d.body,
+            CASE WHEN moved_side IN ('min', 'above') THEN '$.spec.thresholds.min' ELSE '$.spec.thresholds.max' END) AS DOUBLE[])) AS levels
+    FROM designs d WHERE json_extract_string(d.body, '$.spec.thresholds.signal') = (SELECT signal FROM recipe_rules WHERE rule = rule_name)
+), newest AS (
+    SELECT s.design_id, s.name, levels[1] AS low, levels[-1] AS high,
+        CASE WHEN moved_side IN ('min', 'above') THEN 1 ELSE -1 END * (new_value - current_value) / (levels[-1] - levels[1]) AS stricter,
+        new_value BETWEEN levels[1] AND levels[-1] AND current_value BETWEEN levels[1] AND levels[-1] AS inside
+    FROM studies s SEMI JOIN effects e USING (design_id) WHERE len(levels) > 1 ORDER BY s.design_order DESC LIMIT 1
+), fitted AS ( -- an estimate is lax minus strict over the whole range
+    SELECT e.target, n.*, -e.estimate * stricter AS change, -e.lo * stricter AS one, -e.hi * stricter AS other, e.reason AS why
+    FROM newest n JOIN effects e USING (design_id)
+    WHERE e.family = 'decisions' AND e.method = 'retrain' AND e.metric = 'bpb' AND contains(e.contrast, ', fitted on ')
+)
+SELECT target, CASE WHEN inside THEN change END AS estimate, CASE WHEN inside THEN least(one, other) END AS lo,
+    CASE WHEN inside THEN greatest(one, other) END AS hi, design_id,
+    CASE WHEN NOT inside THEN 'the study ' || name || ' measured thresholds from ' || low || ' to ' || high || ': nothing is predicted beyond them'
+        WHEN change IS NULL THEN 'the study ' || name || ' has no estimate: ' || coalesce(why, 'no run finished')
+        ELSE 'bits per byte, positive: worse; the slope that the study ' || name || ' fitted from ' || low || ' to ' || high || coalesce('; ' || why, '') END AS reason
+FROM fitted;
+COMMENT ON MACRO TABLE threshold_effects IS 'threshold_effects(rule, side, value now, new value): what the newest dose-response over the signal of a rule predicts of moving its bound; no rows if there is none.';
 
 CREATE MACRO what_if_threshold(rule_name, new_value, moved_side := NULL) AS TABLE
 WITH matching AS (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from pathlib import Path
 
 import duckdb
@@ -11,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from analysis import records
 from analysis.laws.choice import ChosenLaw
 from analysis.laws.command import LawOptions, find_swarm, run_laws
 from analysis.laws.exponential import ExponentialLaw
@@ -101,8 +103,13 @@ def test_what_cannot_be_asked_is_refused(fitted: tuple[StudySwarm, Fitted, Path]
                 con.sql(f"FROM what_if({weights})").fetchall()
 
 
-def test_without_a_law_it_says_what_to_run(curated_workspace: Path) -> None:
-    with open_snapshot(publish(curated_workspace)) as con:
+@pytest.fixture(scope="module")
+def curated(curated_workspace: Path) -> Path:
+    return publish(curated_workspace)
+
+
+def test_without_a_law_it_says_what_to_run(curated: Path) -> None:
+    with open_snapshot(curated) as con:
         with pytest.raises(duckdb.Error, match="no law was fitted: train a swarm and run `mixtrace laws`"):
             con.sql("FROM what_if({'web': 1})").fetchall()
         assert "No study was run" in page.page(con).blocks[0].text
@@ -121,26 +128,22 @@ def test_the_page_shows_predictions_and_withholds_the_optimum(fitted: tuple[Stud
         assert predictions.charts[0]["layer"]
 
 
-def thresholds(workspace: Path) -> list[tuple[str, str, float]]:
-    """Other values of every bound, some of them values of documents."""
-    return [("too_short", "min", v) for v in (5.0, 12.0, 20.0, 60.0)] + [
-        ("few_letters", "min", v) for v in (0.1, 0.3, 0.9)
-    ]
+THRESHOLDS = [("too_short", v) for v in (5.0, 12.0, 20.0, 60.0)] + [("few_letters", v) for v in (0.1, 0.3, 0.9)]
 
 
-def test_a_moved_threshold_drops_what_the_rules_would(workspace: Path, fitted: tuple[StudySwarm, Fitted, Path]) -> None:
-    recipe = Recipe.model_validate_json((workspace / "recipe.json").read_bytes())
+def test_a_moved_threshold_drops_what_the_rules_would(curated_workspace: Path, curated: Path) -> None:
+    recipe = Recipe.model_validate_json((curated_workspace / "recipe.json").read_bytes())
     rules = recipe_rules(recipe)
     signals, documents, decisions = (
-        pq.ParquetDataset(sorted((workspace / name).glob("*.parquet"))).read()
+        pq.ParquetDataset(sorted((curated_workspace / name).glob("*.parquet"))).read()
         for name in ("signals", "documents", "decisions")
     )
     before = decisions["failed_rules"].to_pylist()
     kept = decisions["kept"].to_numpy()
-    with open_snapshot(fitted[2]) as con:
+    with open_snapshot(curated) as con:
         tokens = np.array([row[0] for row in con.sql('SELECT n_tokens FROM curated ORDER BY part, "row"').fetchall()])
-        for rule, side, value in thresholds(workspace):
-            moved = {**rules, rule: rules[rule].model_copy(update={side: value})}
+        for rule, value in THRESHOLDS:
+            moved = {**rules, rule: rules[rule].model_copy(update={"min": value})}
             failed = evaluate_rules(signals, documents["source"], moved)[:, list(rules).index(rule)]
             only = np.array([names == [rule] for names in before])
             dropped, restored = kept & failed, only & ~failed
@@ -153,9 +156,47 @@ def test_a_moved_threshold_drops_what_the_rules_would(workspace: Path, fitted: t
                 "kept_tokens": tokens[kept].sum() - tokens[dropped].sum() + tokens[restored].sum(),
             }  # fmt: skip
             assert {name: row[name] for name in expected} == expected
-            assert (row["side"], row["current_value"], row["new_value"]) == (side, getattr(rules[rule], side), value)
+            assert (row["side"], row["current_value"], row["new_value"]) == ("min", rules[rule].min, value)
             assert row["predicted_effect"] is None
             assert row["effect_note"].startswith("no study of this workspace moved this threshold")
         assert {v["failing"] for v in ask(con, "FROM what_if_threshold('too_short', 60)")} != {0}
         with pytest.raises(duckdb.Error, match="no rule language with a number for a bound"):
             con.sql("FROM what_if_threshold('language', 1)").fetchall()
+
+
+def add_dose_response(workspace: Path) -> None:
+    """Write a study of three thresholds of `gopher_words`: from 8 to 24 words, strictness helps web and hurts wiki."""
+    study = workspace / "analysis" / "dose"
+    study.mkdir(parents=True)
+    section = {"signal": "gopher_words", "min": [24, 8, 12], "max": []}
+    (study / "design.json").write_text(
+        json.dumps({"design_id": "dose", "spec": {"name": "words", "thresholds": section}})
+    )
+    rows = [
+        {"design_id": "dose", "contrast": f"gopher_words {steps} on {target}", "family": "decisions", "slice": "gopher_words",
+         "target": target, "population": "unfiltered", "metric": "bpb", "method": "retrain", "fill": "named", "estimate": value,
+         "lo": value - 0.02, "hi": value + 0.04, "n_blocks": 5, "delta": 0.02, "expected_sign": 0, "meaning": "m",
+         "verdict": "helps", "interval_population": "seeds"}
+        for target, value in (("web", 0.08), ("wiki", -0.16)) for steps in ("8 to 12", "8 to 24, fitted")
+    ]  # fmt: skip
+    records.write_table(study / "effects.parquet", records.from_rows(rows, "effects"), "effects")
+
+
+def test_a_dose_response_predicts_what_a_moved_threshold_does(tmp_path: Path) -> None:
+    made = build_curated(tmp_path)
+    add_dose_response(made)
+    with open_snapshot(publish(made)) as con:
+        rows = ask(con, "FROM what_if_threshold('too_short', 20)")  # half of the range from 12 on, to the strict side
+        found = {row["target"]: [row[name] for name in ("predicted_effect", "lo", "hi")] for row in rows}
+        assert found == {"web": pytest.approx([-0.04, -0.06, -0.03]), "wiki": pytest.approx([0.08, 0.06, 0.09])}
+        assert "the slope that the study words fitted from 8" in rows[0]["effect_note"]
+        (back,) = [row for row in ask(con, "FROM what_if_threshold('too_short', 10)") if row["target"] == "web"]
+        assert back["predicted_effect"] == pytest.approx(0.01)
+        for row in ask(con, "FROM what_if_threshold('too_short', 30)"):
+            assert row["predicted_effect"] is None
+            assert (
+                row["effect_note"]
+                == "the study words measured thresholds from 8.0 to 24.0: nothing is predicted beyond them"
+            )
+        (other,) = ask(con, "FROM what_if_threshold('few_letters', 0.2)")
+        assert other["effect_note"].startswith("no study of this workspace moved this threshold")
