@@ -1,19 +1,26 @@
-"""The exchange of a shuffle through local files: one Arrow file per map task, one batch per partition.
+"""The exchange of a shuffle through local files: one file per map task, with the payloads of every partition together.
 
-A reduce reads only its batch of every file. On engines the exchange is Beam's own GroupByKey instead.
+Behind the payloads, which start at multiples of 64 bytes, lies an index: (partition, start, bytes) of each as int64,
+and in the last 8 bytes of the file their number. A reduce maps the files and copies nothing; on object stores it asks
+for its ranges. On engines the exchange is Beam's own GroupByKey instead.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
+from typing import IO
 
+import numpy as np
 import pyarrow as pa
 
 from pipelines.contracts import storage
 from pipelines.contracts.manifest import stage_folder
+from pipelines.contracts.tasks import Payload
 
-_SCHEMA = pa.schema([("partition", pa.int32()), ("payload", pa.large_binary())])
+_ALIGNMENT = 64
 _SPILL_BYTES = 64 << 20
+_COUNT_BYTES, _ENTRY_BYTES = 8, 24
 
 
 def exchange_folder(workspace: str, stage: str) -> str:
@@ -22,44 +29,62 @@ def exchange_folder(workspace: str, stage: str) -> str:
 
 
 def write_exchange(workspace: str, stage: str, key: str, emitted: Iterable[tuple[int, bytes]]) -> None:
-    """Write what a map task emits; batches are spilled, so memory stays bounded."""
-    path = storage.join(exchange_folder(workspace, stage), f"{key}.arrow")
-    with storage.atomic_write(path) as file, pa.ipc.new_file(file, _SCHEMA) as writer:
+    """Write what a map task emits; it is written every 64 MB, so memory stays bounded."""
+    path = storage.join(exchange_folder(workspace, stage), f"{key}.bin")
+    with storage.atomic_write(path) as file:
         pending: dict[int, list[bytes]] = {}
         held = 0
-        index: list[int] = []
+        index: list[tuple[int, int, int]] = []
         for partition, payload in emitted:
             pending.setdefault(partition, []).append(payload)
             held += len(payload)
             if held >= _SPILL_BYTES:
-                index += _spill(writer, pending)
+                _write(file, pending, index)
                 pending, held = {}, 0
-        index += _spill(writer, pending)
-        writer.write_batch(
-            pa.record_batch(
-                [pa.array(index, pa.int32()), pa.array([b""] * len(index), pa.large_binary())], schema=_SCHEMA
-            )
-        )
+        _write(file, pending, index)
+        file.write(np.array(index, "<i8").tobytes())
+        file.write(len(index).to_bytes(_COUNT_BYTES, "little"))
 
 
-def _spill(writer: pa.ipc.RecordBatchFileWriter, pending: dict[int, list[bytes]]) -> list[int]:
-    """Write one batch per partition; return the partitions in the order of the batches."""
+def _write(file: IO[bytes], pending: dict[int, list[bytes]], index: list[tuple[int, int, int]]) -> None:
+    """Write payloads, those of a partition together, and add where they lie to the index."""
+    start = _aligned(index[-1][1] + index[-1][2]) if index else 0
     for partition in sorted(pending):
-        payloads = pending[partition]
-        columns = [pa.array([partition] * len(payloads), pa.int32()), pa.array(payloads, pa.large_binary())]
-        writer.write_batch(pa.record_batch(columns, schema=_SCHEMA))
-    return sorted(pending)
+        for payload in pending[partition]:
+            index.append((partition, start, len(payload)))
+            file.write(payload)
+            end = start + len(payload)
+            start = _aligned(end)
+            file.write(bytes(start - end))
 
 
-def read_exchange(workspace: str, stage: str, partition: int, keys: Iterable[str]) -> Iterator[bytes]:
-    """Yield the payloads of one partition from the files of all map tasks (the last batch is the index)."""
+def _aligned(place: int) -> int:
+    return -(-place // _ALIGNMENT) * _ALIGNMENT
+
+
+def read_exchange(workspace: str, stage: str, partition: int, keys: Iterable[str]) -> Iterator[Payload]:
+    """Yield the payloads of one partition from the files of all map tasks; views of mapped files if these are local."""
     for key in keys:
-        path = storage.join(exchange_folder(workspace, stage), f"{key}.arrow")
-        with storage.open_read(path) as file, pa.ipc.open_file(file) as reader:
-            index = reader.get_batch(reader.num_record_batches - 1).column("partition").to_pylist()
-            for number, owner in enumerate(index):
-                if owner == partition:
-                    yield from (value.as_py() for value in reader.get_batch(number).column("payload"))
+        path = storage.join(exchange_folder(workspace, stage), f"{key}.bin")
+        if storage.is_local(path):
+            with pa.memory_map(path.removeprefix("file://")) as mapped:
+                view = memoryview(mapped.read_buffer()).cast("B")
+                yield from (view[start : start + size] for start, size in _ranges(mapped, partition))
+        else:
+            with storage.open_read(path) as file:
+                for start, size in _ranges(file, partition):
+                    file.seek(start)
+                    yield file.read(size)
+
+
+def _ranges(file: IO[bytes] | pa.NativeFile, partition: int) -> list[tuple[int, int]]:
+    """Return (start, bytes) of the payloads of a partition, from the index of a file."""
+    end = file.seek(0, os.SEEK_END) - _COUNT_BYTES
+    file.seek(end)
+    count = int.from_bytes(file.read(_COUNT_BYTES), "little")
+    file.seek(end - count * _ENTRY_BYTES)
+    index = np.frombuffer(file.read(count * _ENTRY_BYTES), "<i8").reshape(-1, 3)
+    return [(start, size) for _, start, size in index[index[:, 0] == partition].tolist()]
 
 
 def remove_exchange(workspace: str, stage: str) -> None:

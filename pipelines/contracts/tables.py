@@ -144,9 +144,25 @@ def read_table(workspace: str, path: str, columns: list[str] | None = None) -> p
         return pq.ParquetFile(file).read(columns=columns, use_threads=False)
 
 
-def read_batches(workspace: str, path: str, columns: list[str] | None = None) -> Iterator[pa.Table]:
-    """Read a Parquet file of the workspace, one row group at a time (bounded memory)."""
+def read_batches(
+    workspace: str, path: str, columns: list[str] | None = None, at_least_bytes: int = 1
+) -> Iterator[pa.Table]:
+    """Read a Parquet file of the workspace, some row groups at a time (bounded memory).
+
+    Args:
+        workspace: root of the workspace.
+        path: file, relative to the workspace.
+        columns: columns to read; all if None.
+        at_least_bytes: row groups are read together until they have so many bytes (of all columns, uncompressed); each
+            alone by default.
+    """
     with storage.open_read(storage.join(workspace, path)) as file:
         parquet = pq.ParquetFile(file)
+        groups: list[int] = []
+        total = 0
         for group in range(parquet.num_row_groups):
-            yield parquet.read_row_group(group, columns=columns, use_threads=False)
+            groups.append(group)
+            total += parquet.metadata.row_group(group).total_byte_size
+            if total >= at_least_bytes or group == parquet.num_row_groups - 1:
+                yield parquet.read_row_groups(groups, columns=columns, use_threads=False)
+                groups, total = [], 0

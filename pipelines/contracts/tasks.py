@@ -14,6 +14,8 @@ from pipelines.contracts import ids
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 
+Payload = bytes | memoryview
+
 
 @dataclass(frozen=True)
 class Context:
@@ -143,7 +145,8 @@ class MapStage:
 class ShuffleStage:
     """A stage that regroups data: `map` emits (partition, bytes), `reduce` sees all bytes of a partition.
 
-    `reduce` must not depend on the order of the payloads; an empty payload means "nothing" and is skipped.
+    `reduce` must not depend on the order of the payloads; an empty payload means "nothing" and is skipped. Payloads may
+    be views of mapped files, which take no memory of their own.
     """
 
     name: str
@@ -154,7 +157,7 @@ class ShuffleStage:
     plan_map: Callable[[Context, Plan, Lineage], list[Task]]
     plan_reduce: Callable[[Context, Plan, Lineage], list[Task]]
     map: Callable[[Context, Task, Progress], Iterator[tuple[int, bytes]]]
-    reduce: Callable[[Context, Task, Iterable[bytes], Progress], TaskManifest]
+    reduce: Callable[[Context, Task, Iterable[Payload], Progress], TaskManifest]
     idle: Callable[[Recipe], bool] = _never
 
 

@@ -1,4 +1,4 @@
-"""The leader scan: which near-duplicates stay, and the exact Jaccard similarity that it decides by.
+"""The leader scan: which near-duplicates stay.
 
 Documents are walked in a given order, best first. Each one that is still undecided is kept and removes
 every later undecided candidate that is similar enough to it. In contrast to "keep one per connected
@@ -8,15 +8,19 @@ what resembles anything earlier", no document is removed because of one that is 
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
 
 from pipelines.kernels.compile import KERNEL, read_only
-from pipelines.kernels.lsh import group_by_key
+from pipelines.kernels.jaccard import jaccard_from
+from pipelines.kernels.lsh import group_by_key, repeated_keys
 from pipelines.kernels.overlap_bound import OverlapBounds, count_rare, no_bounds, overlap_bounds
 
+_SHINGLES_PER_FAILURE: Final = 8
+"""A pair compared in vain costs about what bounds cost for so many shingles: these are made when as much is lost."""
+_NO_LIMIT: Final = 1 << 62
 SLACK: Final = 0.15
 """How far below the threshold the estimate of a pair may be that is compared exactly."""
 
@@ -49,7 +53,8 @@ def leader_scan(
     of .15 misses 1 true match in 12,500 there and fewer above. Time is proportional to the candidate pairs between kept
     documents and what is undecided when they are reached: linear for duplicates, quadratic for many
     variants of one template that are below the threshold to each other. For these, a bound on the shingles that
-    they share (pipelines/kernels/overlap_bound.py) decides most pairs in a few nanoseconds.
+    they share (pipelines/kernels/overlap_bound.py) decides most pairs in a few nanoseconds; it is made once so many pairs
+    were compared in vain that it is worth its cost.
 
     Args:
         band_keys: uint64 `[n, bands]`; the band number must be mixed in, as `lsh.band_keys` does.
@@ -75,26 +80,66 @@ def leader_scan(
     leader = np.full(n, -1, np.int64)
     leader[:n_leaders] = np.arange(n_leaders)
     similarity = np.ones(n, np.float64)
-    shingles, offsets = read_only(shingles, np.uint64), read_only(offsets, np.int64)
-    bounds = _bounds(shingles, offsets, int((np.diff(starts) ** 2).sum()), max_documents)
-    num_perm = signatures.shape[1]
-    passing = np.flatnonzero(np.arange(num_perm + 1) / max(num_perm, 1) >= threshold - slack)
-    least_equal = int(passing[0]) if len(passing) else num_perm + 1
-    _scan(
-        members,
-        starts,
-        buckets,
+    sketches = Compared(
         read_only(signatures, np.uint32, ndim=2),
-        least_equal,
-        shingles,
-        offsets,
-        bounds,
+        _least_equal(signatures.shape[1], threshold - slack),
+        read_only(shingles, np.uint64),
+        read_only(offsets, np.int64),
         float(threshold),
-        n_leaders,
-        leader,
-        similarity,
     )
+    walk = Walk(members, starts, buckets, np.diff(starts), np.full(n, -1, np.int64), leader, similarity)
+    to_lead = n_leaders if n_leaders > 0 else n
+    reached = _scan(sketches, walk, no_bounds(offsets), n_leaders, 0, to_lead, len(shingles) // _SHINGLES_PER_FAILURE)
+    if reached < to_lead:
+        bounds = _bounds(sketches.shingles, sketches.offsets, int((np.diff(starts) ** 2).sum()), max_documents)
+        _scan(sketches, walk, bounds, n_leaders, reached, to_lead, _NO_LIMIT)
     return leader, similarity
+
+
+class Compared(NamedTuple):
+    """What documents are compared by, and when they match.
+
+    Attributes:
+        signatures: uint32 `[n, num_perm]`.
+        least_equal: least number of equal values.
+        shingles: uint64 `[total]`, sorted and unique per document.
+        offsets: int64 `[n + 1]`.
+        threshold: least Jaccard similarity.
+    """
+
+    signatures: np.ndarray
+    least_equal: int
+    shingles: np.ndarray
+    offsets: np.ndarray
+    threshold: float
+
+
+class Walk(NamedTuple):
+    """Where a scan stands; the kernel changes all but the first three.
+
+    Attributes:
+        members: int64 `[entries]`: documents, bucket by bucket.
+        starts: int64 `[buckets + 1]`.
+        buckets: int64 `[n, bands]`: the bucket of each document and band, -1 if it is alone.
+        sizes: int64 `[buckets]`: undecided documents of each bucket, the first of its entries.
+        compared_with: int64 `[n]`: the leader that each document was compared with last.
+        leader: int64 `[n]`: what is found.
+        similarity: float64 `[n]`: what is found.
+    """
+
+    members: np.ndarray
+    starts: np.ndarray
+    buckets: np.ndarray
+    sizes: np.ndarray
+    compared_with: np.ndarray
+    leader: np.ndarray
+    similarity: np.ndarray
+
+
+def _least_equal(num_perm: int, least_share: float) -> int:
+    """Return how many values must be equal for a share of at least `least_share`; one more than all if none suffices."""
+    passing = np.flatnonzero(np.arange(num_perm + 1) / max(num_perm, 1) >= least_share)
+    return int(passing[0]) if len(passing) else num_perm + 1
 
 
 def _check_arguments(n: int, n_signatures: int, n_offsets: int, threshold: float, slack: float) -> None:
@@ -112,9 +157,7 @@ def _check_arguments(n: int, n_signatures: int, n_offsets: int, threshold: float
 
 
 def _bounds(shingles: np.ndarray, offsets: np.ndarray, pairs: int, max_documents: int | None) -> OverlapBounds:
-    """Return bounds on common shingles where so many pairs may be met that these are worth their cost."""
-    if pairs <= len(shingles):
-        return no_bounds(offsets)
+    """Return bounds on common shingles, or none where lists of documents are longer than what they may save."""
     bounds = overlap_bounds(shingles, offsets, max_documents or min(max(64, len(offsets) // 32), 60_000))
     walked = int((np.diff(bounds.document_starts) ** 2).sum())
     return bounds if walked <= 100 * pairs else no_bounds(offsets)
@@ -129,10 +172,12 @@ def _buckets(band_keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         buckets: int64 `[n, bands]`: the bucket of each document and band, -1 if it is alone.
     """
     n, bands = band_keys.shape
-    order, starts = group_by_key(band_keys.ravel())
+    keys = band_keys.ravel()
+    chosen = repeated_keys(keys)
+    order, starts = group_by_key(keys[chosen])
     sizes = np.diff(starts)
     shared = sizes > 1
-    entries = order[np.repeat(shared, sizes)]
+    entries = chosen[order[np.repeat(shared, sizes)]]
     sizes = sizes[shared]
     buckets = np.full(n * bands, -1, np.int64)
     buckets[entries] = np.repeat(np.arange(len(sizes)), sizes)
@@ -142,54 +187,60 @@ def _buckets(band_keys: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @njit(**KERNEL)
 def _scan(
-    members: np.ndarray,
-    starts: np.ndarray,
-    buckets: np.ndarray,
-    signatures: np.ndarray,
-    least_equal: int,
-    shingles: np.ndarray,
-    offsets: np.ndarray,
-    bounds: OverlapBounds,
-    threshold: float,
-    n_leaders: int,
-    leader: np.ndarray,
-    similarity: np.ndarray,
-) -> None:
-    """Walk the documents; drop what is decided from every bucket that is passed, so that it is met once."""
-    sizes = starts[1:] - starts[:-1]
-    compared_with = np.full(len(leader), -1, np.int64)
+    sketches: Compared, walk: Walk, bounds: OverlapBounds, n_leaders: int, first: int, last: int, most_failures: int
+) -> int:
+    """Walk documents `first` to `last`; drop what is decided from every bucket that is passed, so that it is met once.
+
+    Returns:
+        `last`, or the next document once more than `most_failures` pairs were compared that do not match.
+    """
+    leader, offsets = walk.leader, sketches.offsets
     rare = np.zeros(len(leader), np.int64)
-    for document in range(n_leaders if n_leaders > 0 else len(leader)):
+    failures = 0
+    for document in range(first, last):
         if leader[document] >= 0 and document >= n_leaders:
             continue
+        if failures > most_failures:
+            return document
         leader[document] = document
-        own = shingles[offsets[document] : offsets[document + 1]]
+        own = sketches.shingles[offsets[document] : offsets[document + 1]]
         count_rare(bounds, document, rare, 1)
-        for bucket in buckets[document]:
+        for bucket in walk.buckets[document]:
             if bucket < 0:
                 continue
-            start, undecided = starts[bucket], starts[bucket]
-            for entry in range(start, start + sizes[bucket]):
-                other = members[entry]
+            start, undecided = walk.starts[bucket], walk.starts[bucket]
+            for entry in range(start, start + walk.sizes[bucket]):
+                other = walk.members[entry]
                 if leader[other] >= 0:
                     continue
-                if compared_with[other] != document:
-                    compared_with[other] = document
+                if walk.compared_with[other] != document:
+                    walk.compared_with[other] = document
                     most = rare[other] + min(bounds.frequent[document], bounds.frequent[other])
                     both = len(own) + offsets[other + 1] - offsets[other]
-                    if both > most and most / (both - most) < threshold:
+                    if both > most and most / (both - most) < sketches.threshold:
                         pass  # whatever they share, it is too little
-                    elif _count_equal(signatures, document, other) >= least_equal:
-                        theirs = shingles[offsets[other] : offsets[other + 1]]
-                        jaccard_other = _jaccard_from(own, theirs, threshold)
-                        if jaccard_other >= threshold:
+                    else:
+                        jaccard_other = _similarity(sketches, document, other)
+                        if jaccard_other >= sketches.threshold:
                             leader[other] = document
-                            similarity[other] = jaccard_other
+                            walk.similarity[other] = jaccard_other
                             continue
-                members[undecided] = other
+                        failures += 1
+                walk.members[undecided] = other
                 undecided += 1
-            sizes[bucket] = undecided - start
+            walk.sizes[bucket] = undecided - start
         count_rare(bounds, document, rare, -1)
+    return last
+
+
+@njit(**KERNEL)
+def _similarity(sketches: Compared, document: int, other: int) -> float:
+    """Return the exact similarity of two documents, or 0 if it or the estimate is too low."""
+    if _count_equal(sketches.signatures, document, other) < sketches.least_equal:
+        return 0.0
+    offsets, shingles = sketches.offsets, sketches.shingles
+    own, theirs = shingles[offsets[document] : offsets[document + 1]], shingles[offsets[other] : offsets[other + 1]]
+    return jaccard_from(own, theirs, sketches.threshold)
 
 
 @njit(**KERNEL)
@@ -199,77 +250,3 @@ def _count_equal(signatures: np.ndarray, row: int, other: int) -> int:
     for k in range(signatures.shape[1]):
         equal += signatures[row, k] == signatures[other, k]
     return equal
-
-
-@njit(**KERNEL)
-def _jaccard_from(a: np.ndarray, b: np.ndarray, threshold: float) -> float:
-    """Return the Jaccard similarity of two sorted sets, or 0 as soon as it must be below the threshold.
-
-    `similarity >= threshold` is decided by the same floating-point division with and without the exit:
-    c / (sizes - c) does not decrease with c, so a least sufficient c exists.
-    """
-    sizes = len(a) + len(b)
-    if len(a) == 0 or len(b) == 0:
-        return 0.0
-    least_common = int(threshold * sizes / (1.0 + threshold))
-    while least_common > 0 and (least_common - 1) / (sizes - least_common + 1) >= threshold:
-        least_common -= 1
-    while least_common <= sizes // 2 and least_common / (sizes - least_common) < threshold:
-        least_common += 1
-    i, j, common = 0, 0, 0
-    while i < len(a) and j < len(b):
-        if common + min(len(a) - i, len(b) - j) < least_common:
-            return 0.0
-        x, y = a[i], b[j]
-        common += x == y
-        i += x <= y
-        j += y <= x
-    return common / (sizes - common)
-
-
-@njit(**KERNEL)
-def _jaccard_pairs(
-    shingles: np.ndarray, offsets: np.ndarray, left: np.ndarray, right: np.ndarray, similarity: np.ndarray
-) -> None:
-    """Fill `similarity`."""
-    for pair in range(len(left)):
-        a = shingles[offsets[left[pair]] : offsets[left[pair] + 1]]
-        b = shingles[offsets[right[pair]] : offsets[right[pair] + 1]]
-        similarity[pair] = _jaccard_from(a, b, 0.0)
-
-
-def jaccard_pairs(shingles: np.ndarray, offsets: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the exact Jaccard similarity of pairs of documents.
-
-    Args:
-        shingles: uint64 `[total]`, sorted and unique per document.
-        offsets: int64 `[n + 1]`; document i has `shingles[offsets[i]:offsets[i + 1]]`.
-        left: int64 `[pairs]`, documents.
-        right: int64 `[pairs]`, documents.
-
-    Returns:
-        float64 `[pairs]`: |A & B| / |A | B|, and 0 where a set is empty.
-
-    Raises:
-        IndexError: There is no such document.
-        ValueError: `left` and `right` differ in length.
-    """
-    n = len(offsets) - 1
-    if len(left) != len(right):
-        raise ValueError(f"jaccard_pairs: lengths differ: got {len(left)} and {len(right)}; expected pairs")
-    if len(left) and not (min(left.min(), right.min()) >= 0 and max(left.max(), right.max()) < n):
-        raise IndexError(f"jaccard_pairs: no such document: got numbers outside [0, {n}); expected documents")
-    similarity = np.empty(len(left), np.float64)
-    _jaccard_pairs(
-        read_only(shingles, np.uint64),
-        read_only(offsets, np.int64),
-        read_only(left, np.int64),
-        read_only(right, np.int64),
-        similarity,
-    )
-    return similarity
-
-
-def jaccard(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the exact Jaccard similarity of two sorted sets of unique uint64 hashes, 0 if one is empty."""
-    return float(_jaccard_from(read_only(a, np.uint64), read_only(b, np.uint64), 0.0))

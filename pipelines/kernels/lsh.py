@@ -54,6 +54,34 @@ def _band_keys(signatures: np.ndarray, rows_per_band: int, keys: np.ndarray) -> 
             keys[row, band] = key
 
 
+def repeated_keys(keys: np.ndarray) -> np.ndarray:
+    """Find the keys that occur more than once, and few others: most keys of a corpus do not, and need no sorting.
+
+    Args:
+        keys: uint64 `[n]`, hashes.
+
+    Returns:
+        int64 `[chosen]`, ascending indices.
+    """
+    slots = 1 << max(8, (4 * len(keys)).bit_length())
+    chosen = np.empty(len(keys), np.int64)
+    return chosen[: _repeated_keys(read_only(keys, np.uint64), np.zeros(slots, np.uint8), chosen)]
+
+
+@njit(**KERNEL)
+def _repeated_keys(keys: np.ndarray, counts: np.ndarray, chosen: np.ndarray) -> int:
+    """Fill `chosen`; two keys of one slot are taken for the same. Returns how many there are."""
+    mask = uint64(len(counts) - 1)
+    for key in keys:
+        slot = key & mask
+        counts[slot] = min(counts[slot] + 1, 2)
+    found = 0
+    for i in range(len(keys)):
+        chosen[found] = i
+        found += counts[keys[i] & mask] > 1
+    return found
+
+
 def group_by_key(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Group equal keys.
 
@@ -84,6 +112,8 @@ def star_edges(keys: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndar
         least, other: uint64 `[edges]`, sorted by (least, other), each edge once, least < other; they
         depend on the set of (key, node) only, not on its order.
     """
+    chosen = repeated_keys(keys)
+    keys, nodes = keys[chosen], nodes[chosen]
     if len(keys) == 0:
         return np.zeros(0, np.uint64), np.zeros(0, np.uint64)
     order, starts = group_by_key(keys)

@@ -16,7 +16,7 @@ from pipelines.contracts import manifest, tables
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.schemas import field, table
-from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
+from pipelines.contracts.tasks import Context, Lineage, Payload, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.ops.stars import label_components, large_star, small_star
 from pipelines.stages import match
 from pipelines.stages.earlier import earlier_builds
@@ -118,7 +118,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
     yield from split_entries(node_partition(nodes, task.payload["partitions"]), nodes, others)
 
 
-def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+def run_reduce(context: Context, task: Task, payloads: Iterable[Payload], progress: Progress) -> TaskManifest:
     """Do one round for one partition of the nodes, or write the labels of one part."""
     entries = join_keys(payloads)
     progress.beat(0, entries.nbytes)

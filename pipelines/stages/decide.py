@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pipelines.contracts import manifest, schemas, tables
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.schemas import field, table
-from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file
+from pipelines.contracts.tasks import Context, Lineage, Payload, Plan, Progress, ShuffleStage, Task, part_file
 from pipelines.ops.rules import evaluate_rules, recipe_rules
 from pipelines.ops.splits import is_heldout
 from pipelines.ops.tombstones import REASON, is_removed
@@ -67,7 +67,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
         yield from split_by_partition(batch, batch.column("part").to_numpy())
 
 
-def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+def run_reduce(context: Context, task: Task, payloads: Iterable[Payload], progress: Progress) -> TaskManifest:
     """Write the decisions and duplicates of one part."""
     part, workspace = task.payload["partition"], context.workspace
     if "earlier" in task.payload:
@@ -87,7 +87,7 @@ def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress
     return TaskManifest("decide", task.key, task.fingerprint, outputs, count_decisions(documents, decisions))
 
 
-def _note_earlier(context: Context, task: Task, payloads: Iterable[bytes]) -> TaskManifest:
+def _note_earlier(context: Context, task: Task, payloads: Iterable[Payload]) -> TaskManifest:
     """Write which documents of a part of an earlier build are linked to this one, for `verify`."""
     members = unpack(payloads, resolve.VERDICTS).select(EARLIER_MEMBERS.names).cast(EARLIER_MEMBERS)
     members = members.take(pc.sort_indices(members, sort_keys=[("row", "ascending")])).combine_chunks()

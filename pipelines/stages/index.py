@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pipelines.contracts import ids, schemas, tables
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
-from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
+from pipelines.contracts.tasks import Context, Lineage, Payload, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.stages import match
 from pipelines.stages.payloads import split_by_partition, unpack
 
@@ -49,7 +49,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
     progress.beat(documents.num_rows, 0)
 
 
-def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+def run_reduce(context: Context, task: Task, payloads: Iterable[Payload], progress: Progress) -> TaskManifest:
     """Write one partition of the index, sorted by key."""
     rows = unpack(payloads, schemas.INDEX)
     order = [(name, "ascending") for name in ("key", "kind", "part", "row")]

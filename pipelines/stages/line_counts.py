@@ -16,7 +16,7 @@ from pipelines.contracts.ids import partition_of
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.schemas import field, table
-from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
+from pipelines.contracts.tasks import Context, Lineage, Payload, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.ops.lines import ENTRY, distinct_entries, find_repeated, units_of
 from pipelines.stages import ingest, match
 from pipelines.stages.payloads import node_of, split_records
@@ -78,7 +78,7 @@ def emit_units(recipe: Recipe, part: int, batch: pa.Table, partitions: int) -> I
     yield from split_records(partition_of(entries["key"], partitions), entries)
 
 
-def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+def run_reduce(context: Context, task: Task, payloads: Iterable[Payload], progress: Progress) -> TaskManifest:
     """Find what is repeated in one partition."""
     assert context.recipe.lines is not None
     entries = np.frombuffer(b"".join(payloads), ENTRY)

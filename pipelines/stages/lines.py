@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from pipelines.contracts import manifest, schemas, tables
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Lines, Recipe
-from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file
+from pipelines.contracts.tasks import Context, Lineage, Payload, Plan, Progress, ShuffleStage, Task, part_file
 from pipelines.ops.lines import match_units, units_of, without_units
 from pipelines.stages import ingest, line_counts
 from pipelines.stages.line_counts import REPEATED
@@ -48,7 +48,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
         yield from split_by_partition(batch, part_and_row(batch.column("node").to_numpy())[0])
 
 
-def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+def run_reduce(context: Context, task: Task, payloads: Iterable[Payload], progress: Progress) -> TaskManifest:
     """Cut the repeated units out of the documents of one part."""
     part, workspace, lines = task.payload["partition"], context.workspace, context.recipe.lines
     assert lines is not None

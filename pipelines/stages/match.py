@@ -19,7 +19,7 @@ from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.recipe_sources import Source
 from pipelines.contracts.schemas import field, table
-from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
+from pipelines.contracts.tasks import Context, Lineage, Payload, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.kernels.lsh import band_keys, star_edges
 from pipelines.ops.normal_urls import hash_addresses
 from pipelines.stages.earlier import FIRST_PART, earlier_labels, earlier_tasks, recipe_of
@@ -197,7 +197,7 @@ def keys_with_new(entries: np.ndarray) -> np.ndarray:
     return entries if is_new.all() else entries[np.isin(entries["key"], entries["key"][is_new])]
 
 
-def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+def run_reduce(context: Context, task: Task, payloads: Iterable[Payload], progress: Progress) -> TaskManifest:
     """Link the documents of every key of one partition; earlier builds are not linked among themselves."""
     entries = keys_with_new(join_entries(payloads))
     least, other = star_edges(entries["key"], entries["node"])

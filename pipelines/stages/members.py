@@ -1,7 +1,8 @@
 """Members of components as they travel to resolve: a light row each, and the sketches to compare them by.
 
-The light rows of a partition are held in memory (about 200 bytes each). The sketches are, too, up to a
-limit; beyond it they lie in a temporary file that is mapped, and only the rows of a block are copied out.
+The light rows of a partition are held in memory (about 200 bytes each). The sketches stay where they are if they arrive
+as views of a mapped file. Otherwise they are held in memory, too, up to a limit; beyond it they lie in a temporary
+file that is mapped. Only the rows of a block are copied out.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.contracts import ids
+from pipelines.contracts.tasks import Payload
 from pipelines.kernels.gather import gather_runs
 from pipelines.ops.block_scan import Sketches
 
@@ -49,7 +51,7 @@ class MemberStore:
     """The members of one partition, in the total order, as a context manager.
 
     Args:
-        payloads: packed batches of `member_schema`.
+        payloads: packed batches of `member_schema`; views of mapped files take no memory.
         num_perm: values per signature.
         memory_bytes: sketches beyond this go to a temporary file.
 
@@ -59,7 +61,7 @@ class MemberStore:
         spilled: whether there is a temporary file.
     """
 
-    def __init__(self, payloads: Iterable[bytes], num_perm: int, memory_bytes: int) -> None:
+    def __init__(self, payloads: Iterable[Payload], num_perm: int, memory_bytes: int) -> None:
         self._schema = pa.schema(list(member_schema(num_perm))[len(_LIGHT) :])
         self._num_perm, self._memory_bytes = num_perm, memory_bytes
         self._payloads = payloads
@@ -92,7 +94,7 @@ class MemberStore:
                 own = pa.array(np.arange(len(batch)))  # a copy, or it would hold the payload
                 light.append(batch.select(LIGHT.names).take(own))
                 held.append(batch.select(self._schema.names))
-                held_bytes += held[-1].nbytes
+                held_bytes += 0 if isinstance(payload, memoryview) else held[-1].nbytes
                 if self.spilled or held_bytes > self._memory_bytes:
                     self._spill(held)
                     held = []
@@ -125,7 +127,7 @@ class MemberStore:
             here = np.flatnonzero(batch == number)
             local = place[here] - self._starts[number]
             sketches = self._batches[number]
-            own = sketches.column(0).flatten().to_numpy().reshape(-1, self._num_perm)
+            own = sketches.column(0).values.to_numpy().reshape(-1, self._num_perm)
             signatures[here] = own[local]
             lists = sketches.column(1)
             starts = lists.offsets.to_numpy()[local]

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipelines.contracts.ids import partition_of
+from pipelines.contracts.tasks import Payload
 
 
 def pack(batch: pa.RecordBatch) -> bytes:
@@ -19,7 +20,7 @@ def pack(batch: pa.RecordBatch) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def unpack(payloads: Iterable[bytes], schema: pa.Schema) -> pa.Table:
+def unpack(payloads: Iterable[Payload], schema: pa.Schema) -> pa.Table:
     """Read packed batches into one table; empty payloads are skipped."""
     batches = [batch for payload in payloads if payload for batch in pa.ipc.open_stream(payload)]
     return pa.Table.from_batches(batches, schema)
@@ -104,12 +105,12 @@ def _runs(partition: np.ndarray) -> Iterator[tuple[int, int, int]]:
         yield int(partition[start]), start, end
 
 
-def join_entries(payloads: Iterable[bytes]) -> np.ndarray:
+def join_entries(payloads: Iterable[Payload]) -> np.ndarray:
     """Join packed (key, node) entries in the order of their arrival, for who needs none."""
     return np.frombuffer(b"".join(payloads), KEY_ENTRY)
 
 
-def join_keys(payloads: Iterable[bytes]) -> np.ndarray:
+def join_keys(payloads: Iterable[Payload]) -> np.ndarray:
     """Join packed (key, node) entries, sorted by key and node so that arrival order does not matter."""
     joined = join_entries(payloads)
     return joined[np.lexsort((joined["node"], joined["key"]))]

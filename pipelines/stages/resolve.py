@@ -22,7 +22,7 @@ from pipelines.contracts.dedup import Near
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.schemas import field, table
-from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
+from pipelines.contracts.tasks import Context, Lineage, Payload, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.kernels.minhash import shingle_hashes
 from pipelines.ops.duplicates import KINDS, describe_components, find_duplicates, may_be_near
 from pipelines.ops.rules import evaluate_rules, recipe_rules, rule_signals
@@ -111,7 +111,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
     table, columns = ("decisions", ["split"]) if earlier else ("signals", _signal_columns(recipe))
     judged = tables.read_table(workspace, part_file(table, part), columns)
     dirty = np.zeros(len(wanted), bool) if earlier else contamination.is_contaminated(workspace, recipe, part, wanted)
-    for documents in tables.read_batches(workspace, part_file("documents", part), _DOCUMENT_COLUMNS):
+    for documents in tables.read_batches(workspace, part_file("documents", part), _DOCUMENT_COLUMNS, _BATCH_BYTES):
         first = documents["row"][0].as_py()
         low, high = np.searchsorted(wanted, [first, first + documents.num_rows])
         if low == high:
@@ -130,6 +130,7 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
         progress.beat(len(rows), int(pc.sum(chosen["text_bytes"]).as_py()))
 
 
+_BATCH_BYTES = 16 << 20  # of documents that are read and sent together: every batch costs the reduce, too
 _DOCUMENT_COLUMNS = [*match.KEY_COLUMNS, "doc_id", "date", "text", "text_bytes", "edits"]
 
 
@@ -214,7 +215,7 @@ def _shingles(texts: Texts, compared: np.ndarray, near: Near) -> pa.LargeListArr
     return pa.LargeListArray.from_arrays(pa.array(np.cumsum(offsets)), pa.array(hashes))
 
 
-def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+def run_reduce(context: Context, task: Task, payloads: Iterable[Payload], progress: Progress) -> TaskManifest:
     """Resolve every component of one partition."""
     dedup = context.recipe.dedup
     num_perm = (dedup.near or Near()).num_perm

@@ -20,7 +20,7 @@ from pipelines.contracts import ids, manifest, schemas, storage, tables
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.shards import shard_path, write_shard
-from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
+from pipelines.contracts.tasks import Context, Lineage, Payload, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.ops.tokenize_text import Encoder, cached_encoder
 from pipelines.ops.tombstones import REASON
 from pipelines.stages.payloads import split_by_partition, unpack
@@ -164,7 +164,7 @@ def assign_shards(batch: pa.Table, decisions: pa.Table, groups: dict[tuple[str, 
     return first + ((high >> np.uint64(32)) * count >> np.uint64(32)).astype(np.int64)
 
 
-def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+def run_reduce(context: Context, task: Task, payloads: Iterable[Payload], progress: Progress) -> TaskManifest:
     """Sort the documents of one shard by id and write it."""
     schema = schemas.tokens(vocab_size(read_tokenizer(context.workspace)))
     manifest_of_shard = write_rows(context, task, unpack(payloads, schema).combine_chunks())  # one copy

@@ -20,7 +20,7 @@ from pipelines.contracts.errors import VerifyError, message
 from pipelines.contracts.manifest import TaskManifest
 from pipelines.contracts.recipe import Recipe
 from pipelines.contracts.shards import read_shard, shard_path
-from pipelines.contracts.tasks import Context, Lineage, Plan, Progress, ShuffleStage, Task, part_file, part_key
+from pipelines.contracts.tasks import Context, Lineage, Payload, Plan, Progress, ShuffleStage, Task, part_file, part_key
 from pipelines.ops.tokenize_text import load_decoder
 from pipelines.ops.tombstones import REASON, is_removed, removed_nodes
 from pipelines.stages import decide, lines, match, tokenize, verify_duplicates, verify_lines
@@ -158,7 +158,7 @@ def check_accounts(context: Context, part: int, documents: int, raw_bytes: int, 
             raise VerifyError(message(f"part {part}", f"accounts differ ({name})", left, str(right)))
 
 
-def run_reduce(context: Context, task: Task, payloads: Iterable[bytes], progress: Progress) -> TaskManifest:
+def run_reduce(context: Context, task: Task, payloads: Iterable[Payload], progress: Progress) -> TaskManifest:
     """Check one shard, the leaders of one partition, or the files of one stage."""
     kind = task.payload["kind"]
     if kind == "shard":

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pipelines.contracts import ids, tables
 from pipelines.contracts.errors import VerifyError, message
 from pipelines.contracts.recipe import Lines, Recipe
-from pipelines.contracts.tasks import part_file
+from pipelines.contracts.tasks import Payload, part_file
 from pipelines.ops.lines import match_units, units_of, without_units
 from pipelines.ops.tombstones import is_removed
 from pipelines.stages import ingest
@@ -86,7 +86,7 @@ def unit_claims(recipe: Recipe, part: int, batch: pa.Table, removed: pa.Table) -
     return np.unique(claims)
 
 
-def check_units(payloads: Iterable[bytes], lines: Lines, removed: frozenset[int] = frozenset()) -> int:
+def check_units(payloads: Iterable[Payload], lines: Lines, removed: frozenset[int] = frozenset()) -> int:
     """Check that exactly the units go that enough texts hold, and that the least text keeps them.
 
     Documents that were removed on request still count, and may have been the keeper; their texts cannot be asked.

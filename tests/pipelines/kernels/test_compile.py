@@ -19,7 +19,8 @@ import hashlib, itertools, json, random, sys
 import numpy as np, pyarrow as pa
 from pipelines.kernels.compile import KERNEL
 from pipelines.kernels.hashing import load_u64
-from pipelines.kernels.leader_scan import jaccard_pairs, leader_scan
+from pipelines.kernels.jaccard import jaccard_pairs
+from pipelines.kernels.leader_scan import leader_scan
 from pipelines.kernels.lsh import band_keys
 from pipelines.kernels.minhash import minhash_signatures, shingle_hashes
 

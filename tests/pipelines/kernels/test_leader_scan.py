@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.kernels.leader_scan import jaccard, jaccard_pairs, leader_scan
+from pipelines.kernels.leader_scan import leader_scan
 from pipelines.kernels.lsh import band_keys
 from pipelines.kernels.minhash import minhash_signatures, shingle_hashes
 
@@ -188,16 +188,6 @@ def test_each_condition_is_needed() -> None:
     assert leaders(empty, empty, whole) == [0, 1, 2]
 
 
-@settings(deadline=None)
-@given(st.lists(st.frozensets(st.integers(0, 12), max_size=12), min_size=1, max_size=8))
-def test_jaccard(sets: list[frozenset[int]]) -> None:
-    _, _, shingles, offsets = arrays([((0,), (0,), s) for s in sets])
-    left, right = (np.array(side) for side in zip(*itertools.product(range(len(sets)), repeat=2), strict=True))
-    expected = [plain_jaccard(a, b) for a, b in itertools.product(sets, repeat=2)]
-    assert jaccard_pairs(shingles, offsets, left, right).tolist() == expected
-    assert jaccard(shingles[: offsets[1]], shingles[: offsets[1]]) == (1.0 if sets[0] else 0.0)
-
-
 def test_no_documents_and_wrong_arguments() -> None:
     nothing = arrays([((1,), (1,), frozenset({1}))])
     keys, signatures, shingles, offsets = nothing
@@ -207,5 +197,3 @@ def test_no_documents_and_wrong_arguments() -> None:
         leader_scan(*nothing, 0.0)
     with pytest.raises(ValueError, match="arrays differ in length"):
         leader_scan(keys, signatures, shingles, offsets[:1], 0.8)
-    with pytest.raises(IndexError, match=r"outside \[0, 1\)"):
-        jaccard_pairs(shingles, offsets, np.array([0]), np.array([1]))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from pipelines.kernels.lsh import band_keys, collision_probability, group_by_key, star_edges
+from pipelines.kernels.lsh import band_keys, collision_probability, group_by_key, repeated_keys, star_edges
 
 
 def similar_signatures(rows: int, num_perm: int, seed: int) -> np.ndarray:
@@ -60,6 +60,22 @@ def test_bands_with_the_same_values_have_different_keys() -> None:
     keys = band_keys(np.zeros((3, 112), np.uint32), 14, 8)
     assert len(np.unique(keys)) == 14
     assert (keys[0] == keys[2]).all()
+
+
+@settings(deadline=None)  # the first call compiles
+@given(
+    st.lists(st.integers(0, 9) | st.sampled_from([2**12, 2**40, 2**64 - 1]) | st.integers(0, 2**64 - 1), max_size=40)
+)
+def test_no_repeated_key_is_missed(keys: list[int]) -> None:
+    found = repeated_keys(np.array(keys, np.uint64)).tolist()
+    assert found == sorted(set(found))
+    assert {i for i, key in enumerate(keys) if keys.count(key) > 1} <= set(found) <= set(range(len(keys)))
+
+
+def test_few_other_keys_are_taken_for_repeated() -> None:
+    keys = np.random.default_rng(0).integers(0, 2**64, 100_000, np.uint64)
+    assert len(np.unique(keys)) == len(keys)
+    assert len(repeated_keys(keys)) < 0.3 * len(keys)
 
 
 def test_bands_must_fit() -> None:

@@ -9,7 +9,7 @@ from pipelines.contracts import ids
 from pipelines.contracts.dedup import Dedup, Near
 from pipelines.contracts.errors import VerifyError
 from pipelines.contracts.recipe import Recipe, Source
-from pipelines.kernels.leader_scan import jaccard
+from pipelines.kernels.jaccard import jaccard
 from pipelines.kernels.minhash import MinHashParams, minhash_signatures, shingle_hashes
 from pipelines.stages.verify_duplicates import check_duplicates, claim_schema
 
