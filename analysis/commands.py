@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from analysis import records
-from analysis.design_data import cell_stream, design_of
+from analysis.design_data import cell_stream, design_of, study_proxy
 from analysis.design_file import load_design
 from analysis.designs import Cell, Contrast, Design
+from analysis.designs.robustness import utility_contrasts
 from analysis.ngram_contrasts import PREFIX as NGRAM_PREFIX
 from analysis.ngram_contrasts import ngram_contrasts
+from analysis.noise import CellKey, FamilyNoise
+from analysis.noise_registry import known_noise
 from analysis.plan import format_plan, make_plan
 from analysis.slices import Atoms, summarise
 from pipelines.contracts import ids, storage
@@ -42,9 +45,16 @@ def open_design(workspace: Path, design_file: Path) -> tuple[Design, Atoms]:
 def design_plan(workspace: Path, design_file: Path, workers: int = 2) -> None:
     """Print what a study takes and can detect, and write the design before any result exists."""
     design, atoms = open_design(workspace, design_file)
-    plan = make_plan(design, atoms, workers)
+    plan = make_plan(design, atoms, workers, noise_of(workspace, design))
     write_design(workspace, design, atoms, plan.power)
     print(format_plan(design, plan))
+
+
+def noise_of(workspace: Path, design: Design) -> dict[str, FamilyNoise]:
+    """Return what is known of the noise of a design's families."""
+    proxy = study_proxy(workspace, design.spec)
+    folder = records.study_folder(workspace, design.design_id)
+    return known_noise(workspace, folder, list(design.contrasts), CellKey(proxy.proxy_id, design.spec.tokens, proxy.lr))
 
 
 def write_design(workspace: Path, design: Design, atoms: Atoms, power: list[dict]) -> Path:
@@ -54,7 +64,7 @@ def write_design(workspace: Path, design: Design, atoms: Atoms, power: list[dict
     _write(study, "slices", [{**labels, **row} for row in summarise(atoms)])
     _write(study, "slice_atoms", [{**labels, **row} for row in _slice_atoms(atoms)])
     _write(study, "cells", [{**labels, **_cell_row(design, cell)} for cell in design.cells])
-    contrasts = [*design.contrasts, *ngram_contrasts(design)]
+    contrasts = [*design.contrasts, *ngram_contrasts(design), *utility_contrasts(design)]
     _write(study, "contrasts", [{**labels, **_contrast_row(contrast)} for contrast in contrasts])
     _write(study, "contrast_cells", [{**labels, **row} for contrast in contrasts for row in _coef_rows(contrast)])
     _write(study, "mixture_weights", [{**labels, **row} for row in _weight_rows(str(workspace), design, atoms)])
@@ -198,7 +208,7 @@ def prepare(workspace: Path, design_file: Path, workers: int, device: str = "aut
     from pipelines.kernels.compile import user_cache_dir
 
     design, atoms = open_design(workspace, design_file)
-    study = write_design(workspace, design, atoms, make_plan(design, atoms, workers).power)
+    study = write_design(workspace, design, atoms, make_plan(design, atoms, workers, noise_of(workspace, design)).power)
     runs = open_runs(workspace, design, atoms)
     return runs, choose_numerics(runs.proxy, user_cache_dir() or study, device)
 

@@ -108,6 +108,7 @@ class TokenStream:
         context: predicted tokens per slot.
         corpus: hash of the shards, as their manifests state it.
         share: share of the slots that the transform touches.
+        order_seed: if given, the slots are read in an order of this seed, not in that of the schedule.
     """
 
     workspace: str
@@ -121,6 +122,7 @@ class TokenStream:
     context: int
     corpus: str = ""
     share: float = CONTROL_SHARE
+    order_seed: str = ""
 
     @property
     def identity(self) -> dict[str, object]:
@@ -133,7 +135,7 @@ class TokenStream:
             "corpus": self.corpus,
             "documents": fingerprint(documents),
             "mixture": fingerprint(drawn),
-            "block": self.block_seed,
+            "block": [self.block_seed, self.order_seed] if self.order_seed else self.block_seed,
             "transform": [self.transform, self.share],
             "n_slots": self.n_slots,
             "context": self.context,
@@ -142,7 +144,10 @@ class TokenStream:
     @functools.cached_property
     def slots(self) -> Slots:
         """The schedule of the run."""
-        return schedule(self.mixture, self.reference, self.n_slots, self.block_seed, self.transform, self.share)
+        slots = schedule(self.mixture, self.reference, self.n_slots, self.block_seed, self.transform, self.share)
+        if not self.order_seed:
+            return slots
+        return slots.permuted(generator(self.order_seed, "order").permutation(self.n_slots))
 
     @functools.cached_property
     def facts(self) -> np.ndarray:

@@ -121,6 +121,10 @@ class DesignSpec(StrictModel):
         factorial: decisions as factors (`factorial`).
         halves: random halves of all data (`halves`).
         canary: share of the slots that hold the canary's made-up facts; 0 for a study without that control.
+        fdr: how p values are corrected within a family: bh (the default), or by for any dependence and unequal noise.
+        utility: weight of each target in the utility of a decision; equal if not named, 0 for a target that is left out.
+        robustness: train the decisions again at a third of the rate, and on twice the tokens.
+        seed_components: train the full mixture with only weights, documents or order changing from block to block.
         blocks: seed tuples; every cell is run once in each.
         tokens: training tokens per run.
         eval_tokens: held-out tokens per target and population.
@@ -156,6 +160,10 @@ class DesignSpec(StrictModel):
     confirmation: ConfirmationSpec | None = None
     proxy: ProxySpec = ProxySpec()
     canary: Annotated[float, Field(ge=0, lt=0.5)] = 0.02
+    fdr: Literal["bh", "by"] | None = None
+    utility: dict[SliceName, Annotated[float, Field(ge=0)]] | None = None
+    robustness: bool | None = None
+    seed_components: bool | None = None
     blocks: Annotated[int, Field(ge=2)] = 5
     tokens: Annotated[int, Field(ge=1024)] = 262_144
     eval_tokens: Annotated[int, Field(ge=256)] = 12_000
@@ -178,7 +186,7 @@ class DesignSpec(StrictModel):
             *(self.thresholds.slices if self.thresholds else ()),
             *(self.duplication.slices if self.duplication else ()),
         )
-        swapped = (*swapped, *doses, *self.swap, *self.swap.values(), *reweighted, *drawn)
+        swapped = (*swapped, *doses, *(self.utility or ()), *self.swap, *self.swap.values(), *reweighted, *drawn)
         for name in (*self.leave_out, *self.single, *self.weights, *swapped):
             if name not in self.slices:
                 raise ValueError(f"names of slices, not {name!r}. {did_you_mean(name, self.slices)}")
@@ -190,6 +198,8 @@ class DesignSpec(StrictModel):
             raise ValueError(f"decisions that are not called like slices ({clash[0]})")
         if any(weight <= 0 for weight in self.weights.values()):
             raise ValueError("positive weights")
+        if self.utility is not None and not any(self.utility.values()):
+            raise ValueError("a utility with a target of positive weight")
         return self
 
 

@@ -8,23 +8,41 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis import records
 from analysis.designs import Contrast
+from analysis.designs.robustness import UTILITY
 from analysis.metric_grades import run_metrics
 from analysis.models import require_causal
 from analysis.statistics.equivalence import tost_p
-from analysis.statistics.moderated_t import moderated_paired_t
+from analysis.statistics.moderated_t import PairedT, moderated_paired_t
+from analysis.statistics.spread import achieved_correlation
 from pipelines.contracts.errors import InputError, message
 
 _MIN_BLOCKS = 2
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Held-out losses of one run on one target.
+
+    Attributes:
+        components: names.
+        nats: [components] summed negative log-probability.
+        bytes: [components] text.
+    """
+
+    components: tuple[str, ...]
+    nats: np.ndarray
+    bytes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -35,6 +53,7 @@ class Study:
         runs: table of runs.
         values: (cell, block, metric, target, population) -> final value.
         curve: (cell, block, target) -> [(train tokens, bpb)] at intermediate evaluations and the end.
+        sums: (cell, block, target, population) -> final sums per held-out component.
         facts: (metric, target, population) -> what a metric of items is, with the items of one run.
     """
 
@@ -42,11 +61,12 @@ class Study:
     values: dict[tuple[str, int, str, str, str], float]
     curve: dict[tuple[str, int, str], list[tuple[int, float]]]
     facts: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
+    sums: dict[tuple[str, int, str, str], Sums] = field(default_factory=dict)
 
 
 def load_study(study: Path) -> Study:
     """Read all finished runs of a study."""
-    rows, values, curve, facts = [], {}, {}, {}
+    rows, values, curve, facts, sums = [], {}, {}, {}, {}
     for folder in records.list_runs(study):
         run = run_row(folder)
         rows.append(run)
@@ -59,12 +79,14 @@ def load_study(study: Path) -> Study:
                 values[cell, block, "bpb", target, population] = bpb
             if population == "curve":
                 curve.setdefault((cell, block, target), []).append((tokens, bpb))
+        for place, found in component_sums(scores, run["tokens"]).items():
+            sums[cell, block, *place] = found
         for key, row in run_metrics(folder).items():
             values[cell, block, *key] = row["value"]
             facts.setdefault(key, row)
     _check_numerics(study, rows)
     require_causal((row["model"] for row in rows), str(study))
-    return Study(records.from_rows(rows, "runs"), values, curve, facts)
+    return Study(records.from_rows(rows, "runs"), values, curve, facts, sums)
 
 
 def _check_numerics(study: Path, runs: list[dict]) -> None:
@@ -96,6 +118,41 @@ def bits_per_byte(scores: pa.Table) -> dict[tuple[str, str, int], float]:
     return {(t, p, n): nats / math.log(2) / size for t, p, n, nats, size in zip(*columns, strict=True)}
 
 
+def component_sums(scores: pa.Table, tokens: int) -> dict[tuple[str, str], Sums]:
+    """Return final sums per component by (target, population), components in the order of their names."""
+    last = scores.filter(pc.equal(scores["train_tokens"], tokens)).sort_by("component")
+    found = {}
+    for target, population in set(zip(last["target"].to_pylist(), last["population"].to_pylist(), strict=True)):
+        if population == "curve":
+            continue
+        mine = last.filter(pc.and_(pc.equal(last["target"], target), pc.equal(last["population"], population)))
+        nats, size = (mine[name].to_numpy().astype(float) for name in ("nats", "bytes"))
+        found[target, population] = Sums(tuple(mine["component"].to_pylist()), nats, size)
+    return found
+
+
+def with_utility(study: Study, weights: Mapping[str, float]) -> Study:
+    """Add the weighted mean over targets as a target of its own, run by run: what targets share stays in its error.
+
+    Args:
+        study: finished runs.
+        weights: weight of each target; they sum to 1.
+    """
+    used = {target: weight for target, weight in weights.items() if weight > 0}
+    found: dict[tuple[str, int, str, str], dict[str, float]] = {}
+    for (cell, block, metric, target, population), value in study.values.items():
+        if metric == "bpb" and target in used:
+            found.setdefault((cell, block, metric, population), {})[target] = value
+    means = {
+        (cell, block, metric, UTILITY, population): math.fsum(
+            used[target] * value for target, value in by_target.items()
+        )
+        for (cell, block, metric, population), by_target in found.items()
+        if len(by_target) == len(used)
+    }
+    return replace(study, values={**study.values, **means})
+
+
 def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str) -> list[dict]:
     """Estimate all contrasts.
 
@@ -117,7 +174,9 @@ def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str
     rows = [_row(contrast, design_id, study, int(n)) for contrast, n in zip(contrasts, counts, strict=True)]
     if not usable.any():
         return rows
-    test = moderated_paired_t(differences[usable], groups[usable])
+    scale = np.array([_noise_scale(contrast) for contrast in contrasts])[usable]
+    test = moderated_paired_t(differences[usable] / scale[:, None], groups[usable])
+    test = PairedT(test.mean * scale, test.se * scale, test.df, test.p, test.lo * scale, test.hi * scale)
     delta = np.array([contrast.delta for contrast in contrasts])[usable]
     negligible = tost_p(test.mean, test.se, test.df, delta)
     for at, row in enumerate(np.flatnonzero(usable)):
@@ -129,6 +188,7 @@ def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str
             "hi": float(test.hi[at]),
             "p": float(test.p[at]),
             "tost_p": float(negligible[at]),
+            "rho": _achieved_rho(study, contrasts[row], blocks),
         }
     return rows
 
@@ -140,6 +200,23 @@ def _differences(study: Study, contrast: Contrast, blocks: int) -> list[float]:
         terms = (factor * study.values.get((cell, *key), math.nan) for cell, factor in contrast.coef.items())
         found.append(math.fsum(terms))
     return found
+
+
+def _noise_scale(contrast: Contrast) -> float:
+    """Return the sd of a contrast's noise over that of a difference of two cells, if all cells are equally noisy."""
+    return math.sqrt(math.fsum(factor**2 for factor in contrast.coef.values()) / 2)
+
+
+def _achieved_rho(study: Study, contrast: Contrast, blocks: int) -> float | None:
+    """Return the correlation over blocks between the two cells of a difference; None for other sums."""
+    if len(contrast.coef) != 2:
+        return None
+    series = [
+        np.array([[study.values.get((cell, block, contrast.metric, contrast.target, contrast.population), math.nan)
+                   for block in range(blocks)]])
+        for cell in contrast.coef
+    ]  # fmt: skip
+    return achieved_correlation(*series)
 
 
 def _row(contrast: Contrast, design_id: str, study: Study, n_blocks: int) -> dict:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from analysis import records
 from analysis.commands import contrasts_of
 from analysis.designs import Contrast
 from analysis.designs.cells import CONTROL_FAMILIES
-from analysis.effects import Study, dilution, learning_slope, load_study, measure
+from analysis.designs.robustness import target_weights
+from analysis.diverged import add_worst_case
+from analysis.document_intervals import add_document_intervals
+from analysis.effects import Study, dilution, learning_slope, load_study, measure, with_utility
 from analysis.estimates import predicted_rows
 from analysis.metric_grades import cell_metric_rows, metric_rows, ranked_cells
-from analysis.noise import measured_sd, noise_rows, power_rows
-from analysis.verdicts import adequacy_row, control_rows, judge, void_reason, withheld_reason, withhold
+from analysis.noise import BASE, family_noise, power_rows
+from analysis.noise_registry import study_noise
+from analysis.statistics.multiple_testing import Correction
+from analysis.verdicts import adequacy_row, control_rows, correction_of, judge, void_reason, withheld_reason, withhold
 from pipelines.contracts.errors import InputError, message
 
 
@@ -44,19 +50,20 @@ def measure_study(study_folder: Path) -> dict[str, list[dict]]:
     """
     body = json.loads((study_folder / "design.json").read_text("utf-8"))
     spec, targets = body["spec"], tuple(body["targets"])
-    study = load_study(study_folder)
+    utility = target_weights(spec.get("utility"), targets)
+    study = with_utility(load_study(study_folder), utility)
     if not study.values:
         raise InputError(
             message(str(study_folder), "nothing to measure", "no finished run", "runs", "Run `mixtrace train` first.")
         )
     contrasts = contrasts_of(study_folder)
-    effects = estimate(study, contrasts, spec["blocks"], body["design_id"])
+    effects = estimate(study, contrasts, spec["blocks"], body["design_id"], correction_of(study_folder), utility)
     add_dilution(effects, study, contrasts, study_folder, spec["blocks"])
-    noise = noise_rows(study, targets, spec["blocks"], body["design_id"])
+    noise = study_noise(study_folder, study, contrasts)
     retrained = [row for row in effects if row["method"] == "retrain"]
-    power = power_rows(
-        contrasts, spec["blocks"], spec["prior_sd_bpb"], "measured", body["design_id"], measured_sd(retrained)
-    )
+    own = family_noise(noise, None, "measured")
+    asked = [one for one in contrasts if one.method == "retrain"]
+    power = power_rows(asked, spec["blocks"], spec["prior_sd_bpb"], body["design_id"], own, correction_of(study_folder))
     adequacy = adequacy_row(study, targets, spec["blocks"], body["design_id"])
     controls = [*control_rows(retrained, body["design_id"]), *([adequacy] if adequacy else [])]
     reason = withheld_reason(controls, spec["proxy"]["adequacy"])
@@ -89,12 +96,34 @@ def find_study(workspace: Path, design_id: str | None) -> Path:
     return records.study_folder(workspace, design_id or studies[-1])
 
 
-def estimate(study: Study, contrasts: list[Contrast], blocks: int, design_id: str) -> list[dict]:
-    """Measure and judge, each method apart: they have different noise."""
+def estimate(
+    study: Study,
+    contrasts: list[Contrast],
+    blocks: int,
+    design_id: str,
+    fdr: Correction = "bh",
+    utility: Mapping[str, float] | None = None,
+) -> list[dict]:
+    """Measure and judge, each method apart: they have different noise.
+
+    Args:
+        study: finished runs.
+        contrasts: what is compared.
+        blocks: blocks of the design.
+        design_id: the study.
+        fdr: how p values are corrected.
+        utility: weights of the targets in the utility, if a contrast is on it (`effects.with_utility`).
+
+    Returns:
+        Rows of the table `effects`.
+    """
     effects: list[dict] = []
     for method in dict.fromkeys(contrast.method for contrast in contrasts):
         mine = [contrast for contrast in contrasts if contrast.method == method]
-        effects += judge(measure(study, mine, blocks, design_id))
+        rows = measure(study, mine, blocks, design_id)
+        add_worst_case(rows, study, mine, blocks, design_id)
+        add_document_intervals(rows, study, mine, blocks, utility or {})
+        effects += judge(rows, fdr=fdr)
     return effects
 
 
@@ -128,10 +157,10 @@ def format_effects(effects: list[dict], controls: list[dict], noise: list[dict],
         known = row.get("estimate") is not None
         size = f"{row['estimate']:+.4f} [{row['lo']:+.4f}, {row['hi']:+.4f}] bpb; " if known else ""
         lines.append(f"control {row['control']:<8} {mark}: {size}{row['detail']}")
-    if noise:
-        sd = math.sqrt(sum(row["sd_between_seeds"] ** 2 for row in noise) / len(noise))
-        lines.append(f"noise: sd over seeds {sd:.4f} bpb; at {spec['tokens']:,} tokens, {spec['blocks']} blocks")
-    lines.append(f"{'contrast':<44} {'bpb':>8}  {'95 % interval':<20} {'dilution':>8} {'q':>8}  verdict")
+    lines += _noise_lines(noise, spec)
+    lines.append(
+        f"{'contrast':<44} {'bpb':>8}  {'95 %: new seeds':<18} {'new documents, too':<18} {'dilution':>8} {'q':>8}  verdict"
+    )
     shown = [
         row
         for row in effects
@@ -145,10 +174,32 @@ def format_effects(effects: list[dict], controls: list[dict], noise: list[dict],
     return "\n".join(lines)
 
 
+def _noise_lines(noise: list[dict], spec: dict) -> list[str]:
+    """Say how much seeds move a score, each kind alone if it was asked for, and what pairing takes away."""
+    single: dict[str, list[float]] = {}
+    for row in noise:
+        if row["cell_type"] == BASE:
+            single.setdefault(row["vary"], []).append(row["sd_between_seeds"] ** 2)
+    if not single:
+        return []
+    sd = {vary: math.sqrt(sum(values) / len(values)) for vary, values in single.items()}
+    alone = [f"only {vary} {value:.4f}" for vary, value in sd.items() if vary != "all"]
+    parts = f" ({', '.join(alone)}; these do not add up)" if alone else ""
+    lines = [f"noise: sd over seeds {sd['all']:.4f} bpb{parts}; at {spec['tokens']:,} tokens, {spec['blocks']} blocks"]
+    rho = [row["rho"] for row in noise if row.get("rho") is not None]
+    if rho:
+        middle = sorted(rho)[len(rho) // 2]
+        lines.append(
+            f"pairing: correlation over blocks achieved {min(rho):+.2f} to {max(rho):+.2f}, median {middle:+.2f}"
+        )
+    return lines
+
+
 def _line(row: dict) -> str:
     if row.get("estimate") is None:
         return f"{row['contrast']:<44} {'':>8}  {row['reason']}"
     interval = f"[{row['lo']:+.3f}, {row['hi']:+.3f}]"
+    wide = f"[{row['documents_lo']:+.3f}, {row['documents_hi']:+.3f}]" if row.get("documents_lo") is not None else ""
     predicted = f"{row['dilution']:+.3f}" if row.get("dilution") is not None else ""
     note = " (by construction)" if row["family"] == "own-slice" and row["verdict"] == "helps" else ""
-    return f"{row['contrast']:<44} {row['estimate']:>+8.3f}  {interval:<20} {predicted:>8} {row['q']:>8.4f}  {row['verdict']}{note}"
+    return f"{row['contrast']:<44} {row['estimate']:>+8.3f}  {interval:<18} {wide:<18} {predicted:>8} {row['q']:>8.4f}  {row['verdict']}{note}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis import records
-from analysis.verdicts import judge
+from analysis.verdicts import correction_of, judge
 
 MEASURED = ("retrain", "ngram")
 """Methods of `mixtrace effects` itself."""
@@ -28,7 +28,7 @@ def put_estimates(study: Path, method: str, estimates: list[dict]) -> None:
         estimates: rows with the columns of `records.ESTIMATES`; without a p they stay undetermined.
     """
     others = [row for row in _rows(study) if row["method"] != method]
-    rows = [*others, *judge(estimates)] if estimates else others
+    rows = [*others, *judge(estimates, fdr=correction_of(study))] if estimates else others
     records.write_table(study / "effects.parquet", records.from_rows(rows, "effects"), "effects")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.data import pool_tokens
 from analysis.designs import Cell, Design
 from analysis.heldout import POPULATIONS, heldout_documents
-from analysis.noise import power_rows
+from analysis.noise import FamilyNoise, power_rows
 from analysis.slices import Atoms
 from pipelines.contracts.errors import ConfigError, message
 
@@ -39,8 +40,14 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def make_plan(design: Design, atoms: Atoms, workers: int) -> Plan:
+def make_plan(design: Design, atoms: Atoms, workers: int, known: Mapping[str, FamilyNoise] | None = None) -> Plan:
     """Compute the plan.
+
+    Args:
+        design: cells, contrasts, blocks.
+        atoms: documents.
+        workers: processes.
+        known: measured noise of families; that of the others is assumed.
 
     Raises:
         ConfigError: if the design needs more runs than its budget, reads an atom too often, or a target has no
@@ -62,7 +69,7 @@ def make_plan(design: Design, atoms: Atoms, workers: int) -> Plan:
     notes = tuple(_target_note(atoms, target) for target in design.targets)
     train_tokens = sum(design.tokens(cell) for cell, _ in design.runs())
     seconds = _prior_s(design) * train_tokens / PRIOR_TOKENS / workers
-    power = power_rows(list(design.contrasts), spec.blocks, spec.prior_sd_bpb, "assumed", design.design_id)
+    power = power_rows(design.contrasts, spec.blocks, spec.prior_sd_bpb, design.design_id, known, spec.fdr or "bh")
     return Plan(runs, train_tokens, seconds, epochs, power, notes)
 
 

@@ -219,6 +219,32 @@ ESTIMATES = [
     field("p", _FLOAT, "two-sided p of the moderated paired t", nullable=True),
     field("tost_p", _FLOAT, "p of 'not negligible' (two one-sided tests)", nullable=True),
     field("n_blocks", _INT, "blocks in which all cells finished", "blocks"),
+    field("rho", _FLOAT, "correlation over blocks that pairing achieved between the two cells", nullable=True),
+    field("components", _INT, "held-out components", "components", nullable=True),
+    field("documents_se", _FLOAT, "standard error over new documents and seeds", "bits per byte", nullable=True),
+    field(
+        "documents_lo",
+        _FLOAT,
+        "lower end of the 95 % interval over new documents and seeds",
+        "bits per byte",
+        nullable=True,
+    ),
+    field(
+        "documents_hi",
+        _FLOAT,
+        "upper end of the 95 % interval over new documents and seeds",
+        "bits per byte",
+        nullable=True,
+    ),
+    field(
+        "worst_estimate",
+        _FLOAT,
+        "estimate with diverged runs at the worst score of any run; null if none diverged",
+        "bits per byte",
+        nullable=True,
+    ),
+    field("worst_lo", _FLOAT, "lower end of its 95 % interval over new seeds", "bits per byte", nullable=True),
+    field("worst_hi", _FLOAT, "upper end of its 95 % interval over new seeds", "bits per byte", nullable=True),
     field("delta", _FLOAT, "half width of what counts as negligible", "bits per byte"),
     field(
         "dilution",
@@ -236,8 +262,13 @@ EFFECTS = table(
     "What each slice and decision does to each target, with interval, correction and verdict.",
     [
         *ESTIMATES,
-        field("q", _FLOAT, "p after Benjamini-Hochberg within the family", nullable=True),
-        field("tost_q", _FLOAT, "tost_p after Benjamini-Hochberg within the family", nullable=True),
+        field(
+            "q",
+            _FLOAT,
+            "p after correction within the family (Benjamini-Hochberg, or what `fdr` of the design says)",
+            nullable=True,
+        ),
+        field("tost_q", _FLOAT, "tost_p after correction within the family", nullable=True),
         field(
             "verdict",
             _STRING,
@@ -248,14 +279,37 @@ EFFECTS = table(
 )
 NOISE = table(
     "noise",
-    "How much a score moves when nothing but the seeds changes.",
+    "How much a score moves when nothing but seeds changes; the registry: valid for its own key only.",
     [
         _DESIGN,
+        field("proxy_id", _STRING, "key: hash of the proxy"),
+        field("tokens", _INT, "key: training tokens of a run", "tokens"),
+        field("lr", _FLOAT, "key: peak learning rate"),
         _METRIC,
+        field("cell_type", _STRING, "key: base (the full mixture by itself), or the family of the differences"),
+        field(
+            "vary",
+            _STRING,
+            "seeds that change from block to block: all, or only init, data or order (these do not add up)",
+        ),
         _TARGET,
         _POPULATION,
-        field("sd_between_seeds", _FLOAT, "sd of the baseline over blocks", "bits per byte"),
-        field("sd_paired", _FLOAT, "sd of the sham's paired differences", "bits per byte", nullable=True),
+        field(
+            "sd_between_seeds",
+            _FLOAT,
+            "sd over blocks of the cell, or of the baselines of the differences",
+            "bits per byte",
+        ),
+        field(
+            "sd_paired", _FLOAT, "sd of paired differences; null for a cell by itself", "bits per byte", nullable=True
+        ),
+        field(
+            "sd_lo",
+            _FLOAT,
+            "lower end of the 95 % interval of the sd (of differences where there are any)",
+            "bits per byte",
+        ),
+        field("sd_hi", _FLOAT, "upper end of that interval", "bits per byte"),
         field("rho", _FLOAT, "correlation over blocks that pairing achieved", nullable=True),
         field("n_blocks", _INT, "blocks", "blocks"),
     ],
@@ -267,11 +321,14 @@ POWER = table(
         _DESIGN,
         field("family", _STRING, "family"),
         field("sd", _FLOAT, "sd of paired differences that was used", "bits per byte"),
-        field("sd_source", _STRING, "assumed (prior) or measured"),
+        field(
+            "sd_source", _STRING, "assumed (prior), registry (other studies of the same key), or measured in this study"
+        ),
         field("n_blocks", _INT, "blocks", "blocks"),
         field("tests", _INT, "tests in the family", "tests"),
+        field("df", _FLOAT, "degrees of freedom of the variance, moderated over the family"),
         field("mde", _FLOAT, "at alpha .05", "bits per byte"),
-        field("mde_worst_case", _FLOAT, "at the worst-case corrected alpha, .05 / tests", "bits per byte"),
+        field("mde_worst_case", _FLOAT, "at the level that the family's first discovery must reach", "bits per byte"),
     ],
 )
 CONTROLS = table(

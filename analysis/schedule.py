@@ -54,6 +54,15 @@ class Slots:
     shuffled: np.ndarray
     canary: np.ndarray
 
+    def permuted(self, order: np.ndarray) -> Slots:
+        """Return the same slots in another order.
+
+        Args:
+            order: [slots] permutation.
+        """
+        columns = (column[order] for column in (self.atom, self.position, self.shuffled, self.canary))
+        return Slots(self.names, *columns)
+
 
 def generator(*key: object) -> np.random.Generator:
     """Return a generator that depends on a key only (counter-based, no global state)."""

@@ -7,7 +7,6 @@ to train if it sees another corpus than the driver did.
 from __future__ import annotations
 
 import functools
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from pathlib import Path
 import torch
 
 from analysis.data import HeldOut
-from analysis.design_data import cell_stream, design_of
+from analysis.design_data import cell_stream, design_of, study_proxy
 from analysis.design_file import DesignSpec
 from analysis.designs import Cell, Design
 from analysis.evaluation import cloze
@@ -28,7 +27,7 @@ from analysis.heldout import canary_set, heldout_sets
 from analysis.models import Proxy
 from analysis.ngram_study import ngram_runs
 from analysis.records import study_folder
-from analysis.shards import check_corpus, token_byte_lengths
+from analysis.shards import check_corpus
 from analysis.slices import Atoms
 from analysis.training.probe import Numerics
 from analysis.training.scheduler import WorkItem
@@ -65,7 +64,7 @@ class StudyRuns:
 
     def job(self, cell: Cell, block: int, numerics: Numerics) -> RunJob:
         """Return one run."""
-        seed = model_seed(self.design.spec.seed, block)
+        seed = model_seed(self.design.spec.seed, block if cell.vary in ("all", "init") else 0)
         labels = {"design_id": self.design.design_id, "cell": cell.name, "block": block, "seed": seed}
         stream = cell_stream(self.workspace, self.design, self.atoms, cell, block)
         folder = self.study / "runs" / f"{cell.name}-{block}"
@@ -106,8 +105,7 @@ def open_runs(workspace: Path, design: Design, atoms: Atoms) -> StudyRuns:
     token_bytes = vocabulary_bytes(workspace / "tokenizer/tokenizer.json")
     kept = [heldout for heldout in heldouts if heldout.population == "kept"]
     items = [item for h in kept for item in build_choice_items(h, spec.choice_items, spec.seed, token_bytes)]
-    fields = spec.proxy.model_dump(exclude={"adequacy"}, exclude_none=True)
-    proxy = Proxy(vocab_size=len(token_byte_lengths(str(workspace))), eos_id=_end_of_text(workspace), **fields)
+    proxy = study_proxy(workspace, spec)
     return StudyRuns(workspace, design, atoms, proxy, heldouts, items, _encoded_tasks(workspace, design, atoms, proxy))
 
 
@@ -133,14 +131,6 @@ def _encoded_tasks(workspace: Path, design: Design, atoms: Atoms, proxy: Proxy) 
             raise ConfigError(message(f"task {task!r}", "no item fits the proxy", f"{len(items)} items", expected))
         encoded += fitting
     return encoded
-
-
-def _end_of_text(workspace: Path) -> int:
-    recipe = json.loads((workspace / "recipe.json").read_text("utf-8"))
-    body = json.loads((workspace / "tokenizer/tokenizer.json").read_text("utf-8"))
-    content = recipe["tokenizer"]["end_of_text"]
-    added = {token["content"]: token["id"] for token in body["added_tokens"]}
-    return added[content] if content in added else body["model"]["vocab"][content]
 
 
 @dataclass(frozen=True)

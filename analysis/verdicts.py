@@ -1,6 +1,6 @@
 """Judge: the only place where verdicts are made, by one rule.
 
-helps / hurts    q <= .05 after Benjamini-Hochberg within the family
+helps / hurts    q <= .05 after Benjamini-Hochberg (or -Yekutieli: `fdr` of the design) within the family
 negligible       the 90 % interval lies inside +-delta (two one-sided tests, corrected, too)
 undetermined     everything else: more blocks would be needed
 withheld         any of them, of a study whose controls fail or whose proxy loses to a 3-gram (`withhold`)
@@ -11,7 +11,9 @@ training on what was dropped raises the loss, dropping it helps), and for contro
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -19,7 +21,7 @@ from scipy import stats
 
 from analysis.designs.cells import CONTROL_FAMILIES
 from analysis.effects import Study
-from analysis.statistics.multiple_testing import within_families
+from analysis.statistics.multiple_testing import Correction, within_families
 
 ALPHA = 0.05
 LOWER_IS_BETTER = ("bpb", "gold_bpb")
@@ -27,12 +29,18 @@ LOWER_IS_BETTER = ("bpb", "gold_bpb")
 INTERVAL_POPULATION = "this held-out text, new seeds"
 
 
-def judge(estimates: list[dict], alpha: float = ALPHA) -> list[dict]:
+def correction_of(study: Path) -> Correction:
+    """Return how the design of a study corrects its p values."""
+    return json.loads((study / "design.json").read_text("utf-8")).get("spec", {}).get("fdr") or "bh"
+
+
+def judge(estimates: list[dict], alpha: float = ALPHA, fdr: Correction = "bh") -> list[dict]:
     """Give every estimate its corrected p values and its verdict.
 
     Args:
         estimates: rows from `measure`.
         alpha: false discovery rate within a family.
+        fdr: how p values are corrected.
 
     Returns:
         The rows with q, tost_q, verdict and interval_population.
@@ -40,7 +48,7 @@ def judge(estimates: list[dict], alpha: float = ALPHA) -> list[dict]:
     families = np.array([f"{row['family']}/{row['metric']}/{row['method']}" for row in estimates])
     p = np.array([_number(row.get("p")) for row in estimates])
     tost = np.array([_number(row.get("tost_p")) for row in estimates])
-    q, tost_q = within_families(p, families), within_families(tost, families)
+    q, tost_q = within_families(p, families, fdr), within_families(tost, families, fdr)
     judged = []
     for row, q_value, tost_value in zip(estimates, q, tost_q, strict=True):
         verdict = _verdict(row, q_value, tost_value, alpha)

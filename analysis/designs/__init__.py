@@ -13,6 +13,7 @@ from analysis.designs.demo import demo
 from analysis.designs.duplication import duplication
 from analysis.designs.leave_out import leave_one_out
 from analysis.designs.reweight import reweight
+from analysis.designs.robustness import with_options
 from analysis.designs.single_slice import single_slice
 from analysis.designs.swarm import swarm
 from analysis.designs.tasks import task_contrasts
@@ -62,7 +63,7 @@ def _no_decisions(_: DesignSpec) -> tuple[Slice, ...]:
 
 def build_design(spec: DesignSpec, atoms: Atoms, corpus: str) -> Design:
     """Build a design from its file and the atoms of a workspace."""
-    cells, contrasts = DESIGNS[spec.design](spec, atoms)
+    cells, contrasts = with_options(spec, *DESIGNS[spec.design](spec, atoms))
     contrasts = [*contrasts, *task_contrasts(spec, contrasts)]
     notes = NOTES[spec.design](spec, atoms) if spec.design in NOTES else ()
     return Design(spec, tuple(spec.slices), tuple(cells), tuple(contrasts), corpus, notes)

@@ -12,7 +12,8 @@ from analysis.schedule import CONTROL_SHARE, SCHEDULE_VERSION, Transform
 from pipelines.contracts.errors import ConfigError, message
 from pipelines.contracts.ids import fingerprint
 
-Family = Literal["own-slice", "cross-slice", "decisions", "controls", "canary", "downstream", "optimum"]
+Family = Literal["own-slice", "cross-slice", "decisions", "controls", "canary", "downstream", "optimum", "utility",
+                 "robustness-lr", "robustness-tokens"]  # fmt: skip
 CONTROL_FAMILIES = ("controls", "canary")
 """What a study checks itself by; the canary's own test lends its noise to no other control."""
 Fill = Literal["proportional", "named", "none"]
@@ -34,6 +35,7 @@ class Cell:
         tokens: training tokens, if not those of the design.
         lr: peak learning rate, if not the proxy's.
         blocks: how many of the blocks it is run in, the first ones; all if not given.
+        vary: which seeds change from block to block; the others are those of block 0.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Cell:
     tokens: int | None = None
     lr: float | None = None
     blocks: int | None = None
+    vary: Literal["all", "init", "data", "order"] = "all"
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,7 @@ class Design:
                 c.tokens,
                 c.lr,
                 *([c.blocks] if c.blocks else []),
+                *([c.vary] if c.vary != "all" else []),
             ]
             for c in self.cells
         ]

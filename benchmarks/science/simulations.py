@@ -19,7 +19,7 @@ from analysis.statistics.equivalence import tost_p
 from analysis.statistics.moderated_t import PairedT, Prior, moderated_paired_t, planned_df
 from analysis.statistics.multiple_testing import benjamini_hochberg, benjamini_yekutieli
 from analysis.statistics.power import minimum_detectable_effect
-from analysis.statistics.resampling import bootstrap_ratio, new_documents_interval
+from analysis.statistics.resampling import document_variance, new_documents_interval
 from benchmarks.science.contract import Bench, Claim, Results
 from benchmarks.science.simulated_noise import NOISES, Noise, differences, paired_sd
 from reports.charts import rows_data
@@ -140,8 +140,8 @@ def documents(components: int, settings: Settings) -> dict[str, Any]:
     seeds = rng.normal(0, of_seed, (repetitions, blocks))
     ratios = (effect @ size / size.sum())[:, None] + seeds
     test = moderated_paired_t(ratios, np.arange(repetitions))  # groups of one: nothing is borrowed
-    draws = bootstrap_ratio((effect + seeds.mean(axis=1, keepdims=True)) * size, size, 1000, settings.seed)
-    wide = new_documents_interval(test.mean, test.se, test.df, draws, components)
+    variance = document_variance((effect + seeds.mean(axis=1, keepdims=True)) * size, size, seed=settings.seed)
+    wide = new_documents_interval(test.mean, test.se, test.df, variance, np.full(repetitions, components - 1.0))
     return {"components": components, "blocks": blocks,
             "coverage_new_documents": rate((wide.lo <= truth) & (truth <= wide.hi)),
             "coverage_seeds_only": rate((test.lo <= truth) & (truth <= test.hi))}  # fmt: skip

@@ -10,9 +10,9 @@ import pytest
 
 from analysis import records
 from analysis.designs import Contrast
-from analysis.effects import Study, dilution, learning_slope, load_study, measure
+from analysis.designs.robustness import UTILITY
+from analysis.effects import Study, dilution, learning_slope, load_study, measure, with_utility
 from analysis.effects_command import format_effects
-from analysis.noise import measured_sd, noise_rows, power_rows
 from analysis.verdicts import adequacy_row, control_rows, judge, void_reason
 from pipelines.contracts.errors import InputError
 
@@ -157,15 +157,43 @@ def test_dilution_is_the_slope_times_the_change_of_share() -> None:
     assert learning_slope(found, "b", 5) is None
 
 
-def test_noise_and_power_are_measured() -> None:
-    found = study({"sham": 0.0}, sd=0.01)
-    rows = noise_rows(found, TARGETS, 5, "d")
-    assert all(0.002 < row["sd_paired"] < 0.03 for row in rows)
+def test_the_utility_is_the_weighted_mean_within_each_run() -> None:
+    found = with_utility(study({"swap": 0.1}), {"a": 0.75, "b": 0.25, "c": 0.0, "d": 0.0})
+    for block in range(5):
+        a, b = (found.values["swap", block, "bpb", target, "kept"] for target in "ab")
+        assert found.values["swap", block, "bpb", UTILITY, "kept"] == pytest.approx(0.75 * a + 0.25 * b)
+    gap = study({"swap": 0.1})
+    del gap.values["swap", 2, "bpb", "b", "kept"]
+    assert ("swap", 2, "bpb", UTILITY, "kept") not in with_utility(gap, {"a": 0.5, "b": 0.5}).values
+    row = measure(found, [contrast("swap", UTILITY, "utility")], 5, "d")[0]
+    assert row["estimate"] == pytest.approx(0.1, abs=0.01)
+
+
+def test_sums_of_cells_in_other_units_do_not_disturb_the_noise_of_a_family() -> None:
+    """A slope over doses is a tenth of a difference: moderated by the noise of its cells, not by its own number."""
+    rng = np.random.default_rng(3)
+    values = {
+        (cell, block, "bpb", "a", "kept"): 3 + rng.normal(0, 0.01)
+        for cell in ("full", *(f"d{i}" for i in range(12)))
+        for block in range(5)
+    }
+    runs = Study(records.RUNS.empty_table(), values, {})
+    plain = [contrast(f"d{i}", "a", "decisions") for i in range(12)]
+    scaled = [Contrast(**{**vars(one), "coef": {cell: x / 10 for cell, x in one.coef.items()}}) for one in plain]
+    mixed = [*plain[:6], *scaled[6:]]
+    for one, other, factor in zip(
+        measure(runs, plain, 5, "d"), measure(runs, mixed, 5, "d"), [1] * 6 + [10] * 6, strict=True
+    ):
+        assert (one["p"], one["df"]) == pytest.approx((other["p"], other["df"]))
+        assert (one["estimate"], one["se"]) == pytest.approx((factor * other["estimate"], factor * other["se"]))
+
+
+def test_effects_say_what_pairing_achieved() -> None:
+    rows = judged(study({"sham": 0.0}, sd=0.01), "sham", "controls")
     assert all(row["rho"] > 0.8 for row in rows)
-    effects = judged(found, "sham", "controls")
-    sd = measured_sd(effects)
-    assert sd["controls"] == pytest.approx(0.01, rel=0.6)
-    contrasts = [contrast("sham", t, "controls") for t in TARGETS]
-    power = power_rows(contrasts, 5, 0.02, "measured", "d", sd)
-    assert power[0]["mde"] < power[0]["mde_worst_case"]
-    assert power[0]["sd"] == sd["controls"]
+
+
+def test_by_is_stricter_than_bh() -> None:
+    rows = measure(study({"x": 0.008}), [contrast("x", t, "cross-slice") for t in TARGETS], 5, "d")
+    bh, by = (judge([dict(row) for row in rows], fdr=fdr) for fdr in ("bh", "by"))
+    assert all(one["q"] < other["q"] or other["q"] == 1 for one, other in zip(bh, by, strict=True))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from analysis import records
 from analysis.estimates import predicted_rows, put_estimates
 
@@ -18,6 +20,11 @@ def estimate(contrast: str, method: str, value: float, **changes: object) -> dic
 
 def read(study: Path) -> list[dict]:
     return records.read_table(study / "effects.parquet", "effects").to_pylist()
+
+
+@pytest.fixture(autouse=True)
+def plain_design(tmp_path: Path) -> None:
+    (tmp_path / "design.json").write_text('{"spec": {}}')
 
 
 def test_a_method_replaces_its_own_rows_only(tmp_path: Path) -> None:

@@ -214,9 +214,16 @@ def _write_effects(study: Path, bpb: dict) -> None:
         "noise",
         [
             {
+                "proxy_id": "p",
+                "tokens": TOKENS,
+                "lr": 6e-3,
                 "metric": "bpb",
+                "cell_type": "controls",
+                "vary": "all",
                 "target": "web",
                 "population": "kept",
+                "sd_lo": 0.005,
+                "sd_hi": 0.02,
                 "sd_between_seeds": float(np.std(full, ddof=1)),
                 "sd_paired": float(np.std(sham, ddof=1)),
                 "rho": 0.5,
@@ -225,7 +232,7 @@ def _write_effects(study: Path, bpb: dict) -> None:
         ],
     )
     _write(study, "power", [
-        {"family": family, "sd": sd, "sd_source": source, "n_blocks": BLOCKS, "tests": 12, "mde": 1.68 * sd, "mde_worst_case": 2.9 * sd}
+        {"family": family, "sd": sd, "sd_source": source, "n_blocks": BLOCKS, "tests": 12, "df": 13.0, "mde": 1.68 * sd, "mde_worst_case": 2.9 * sd}
         for family in ("own-slice", "cross-slice", "decisions") for source, sd in (("assumed", 0.02), ("measured", 0.011))
     ])  # fmt: skip
 

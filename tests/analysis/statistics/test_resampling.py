@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.statistics.resampling import bootstrap_ratio, new_documents_interval
+from analysis.statistics.resampling import bootstrap_ratio, document_variance, new_documents_interval
 
 
 def make(rng: np.random.Generator, contrasts: int, components: int) -> tuple[np.ndarray, np.ndarray]:
@@ -40,8 +40,9 @@ def test_the_spread_is_that_of_the_linearised_ratio() -> None:
 
 
 def test_without_spread_over_documents_the_interval_is_that_of_the_seeds() -> None:
-    still = np.full((10, 1), 0.3)
-    found = new_documents_interval(np.array([0.3]), np.array([0.1]), np.array([4.0]), still, 8)
+    size = np.arange(1.0, 9)
+    still = document_variance((0.3 * size)[None], size, 100)
+    found = new_documents_interval(np.array([0.3]), np.array([0.1]), np.array([4.0]), still, np.array([7.0]))
     assert (found.se[0], found.df[0]) == (pytest.approx(0.1), pytest.approx(4.0))
     assert found.hi[0] - 0.3 == pytest.approx(2.7764 * 0.1, rel=1e-4)
 
@@ -56,8 +57,8 @@ def test_it_covers_new_documents_and_the_interval_of_seeds_does_not() -> None:
         blocks = rng.normal(0, 0.02, 5)
         ratio = (size * effect).sum() / size.sum() + blocks
         se = np.array([blocks.std(ddof=1) / 5**0.5])
-        draws = bootstrap_ratio((size * (effect + blocks.mean()))[None], size, 200, seed=0)
-        found = new_documents_interval(np.array([ratio.mean()]), se, np.array([4.0]), draws, 40)
+        documents = document_variance((size * (effect + blocks.mean()))[None], size, 200)
+        found = new_documents_interval(np.array([ratio.mean()]), se, np.array([4.0]), documents, np.array([39.0]))
         covered.append(found.lo[0] <= 0.05 <= found.hi[0])
         seeds_only.append(abs(ratio.mean() - 0.05) <= 2.7764 * se[0])
     assert np.mean(covered) == pytest.approx(0.95, abs=0.025)
