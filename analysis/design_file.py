@@ -136,7 +136,7 @@ class DesignSpec(StrictModel):
         prior_sd_bpb: assumed sd of a paired difference, until it is measured.
         max_runs: budget; a design that needs more is refused.
         seed: enters every seed.
-        snapshots: states of the weights that runs of base cells keep for TracIn; none if not named.
+        snapshots: states of the weights that runs of the full cell keep for `mixtrace influence`; none if not named.
     """
 
     name: str

@@ -69,7 +69,7 @@ class StudyRuns:
         stream = cell_stream(self.workspace, self.design, self.atoms, cell, block)
         folder = self.study / "runs" / f"{cell.name}-{block}"
         proxy = self.proxy if cell.lr is None else self.proxy.model_copy(update={"lr": cell.lr})
-        kept = (self.design.spec.snapshots or 0) if cell.role == "base" else 0
+        kept = (self.design.spec.snapshots or 0) if cell == self.design.cells[0] else 0
         job = RunJob(proxy, stream, seed, folder, self.heldouts, self.items, numerics, labels, tasks=self.tasks)
         return replace(job, n_snapshots=kept)
 

@@ -100,7 +100,28 @@ class Findings:
     items: tuple[Finding, ...]
 
 
-Block = Prose | Banner | Tiles | Figure | Findings
+@dataclass(frozen=True)
+class MarkedText:
+    """A text whose pieces are marked by kind: colour, and a number that says the same without colour.
+
+    Attributes:
+        name: id in the page, unique in the report.
+        title: heading.
+        caption: one sentence that says what it shows.
+        pieces: (text, kind or None, what to say of it); in order.
+        colours: kind to colour; its order gives the numbers.
+        sql: the query that it was made from.
+    """
+
+    name: str
+    title: str
+    caption: str
+    pieces: tuple[tuple[str, str | None, str], ...]
+    colours: dict[str, str]
+    sql: str
+
+
+Block = Prose | Banner | Tiles | Figure | Findings | MarkedText
 
 
 @dataclass(frozen=True)

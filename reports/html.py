@@ -10,7 +10,7 @@ import html
 import json
 from pathlib import Path
 
-from reports.blocks import Banner, Block, Column, Figure, Findings, Page, Prose, Row, Spec, Tiles
+from reports.blocks import Banner, Block, Column, Figure, Findings, MarkedText, Page, Prose, Row, Spec, Tiles
 from reports.format import FORMATS
 
 _STYLE = Path(__file__).with_name("style.css")
@@ -94,7 +94,33 @@ def render_block(block: Block) -> str:
     if isinstance(block, Findings):
         items = "".join(f'<li class="{_text(item.verdict)}">{_text(item.text)}</li>' for item in block.items)
         return f'<div class="card"><h3>{_text(block.title)}</h3><ul class="findings">{items}</ul></div>'
+    if isinstance(block, MarkedText):
+        return _marked_text(block)
     return _figure(block)
+
+
+def _marked_text(block: MarkedText) -> str:
+    """Write a text with its marks; the first piece of a run of one kind carries the number of the kind."""
+    numbers = {kind: number for number, kind in enumerate(block.colours, start=1)}
+    legend = "".join(
+        f'<li><mark style="--mark:{block.colours[kind]}"><sup>{number}</sup>{_text(kind)}</mark></li>'
+        for kind, number in numbers.items()
+    )
+    pieces, before = [], None
+    for text, kind, said in block.pieces:
+        if kind is None:
+            pieces.append(_text(text))
+        else:
+            number = f"<sup>{numbers[kind]}</sup>" if kind != before else ""
+            pieces.append(
+                f'<mark style="--mark:{block.colours[kind]}" title="{_text(said)}">{number}{_text(text)}</mark>'
+            )
+        before = kind
+    return (
+        f'<div class="card" id="{block.name}"><h3>{_text(block.title)}</h3><p class="caption">{_text(block.caption)}</p>'
+        f'<ul class="legend">{legend}</ul><p class="traced" dir="auto">{"".join(pieces)}</p>'
+        f"<details><summary>SQL</summary><pre>{_text(block.sql)}</pre></details></div>"
+    )
 
 
 def _figure(block: Figure) -> str:

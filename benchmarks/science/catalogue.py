@@ -11,6 +11,7 @@ STUDIES: dict[str, str] = {
     "simulations": "science",
     "oracles": "science",
     "truth": "science",
+    "convex": "science",
     "lds": "science-lds",
     "swarm": "science-swarm",
     "ladder": "science-ladder",

@@ -24,7 +24,7 @@ from pipelines.contracts.ids import fraction
 PIECE_TOKENS = 512
 """Documents are cut into pieces of so many tokens; a topic is a group of pieces."""
 POOL = 3
-"""Tokens of the pool of pieces that topics are found in, per token that units take."""
+"""Tokens (and pieces) of the pool that topics are found in, per token (and topic) of the units."""
 
 
 def pieces(workspace: str, atoms: Atoms, slice_: str, split: str) -> Iterator[np.ndarray]:
@@ -50,7 +50,7 @@ def make_units(workspace: str, atoms: Atoms, slices: list[str], topics: int, row
         for piece in pieces(workspace, atoms, slice_, "train"):
             pool.append(piece)
             held += len(piece)
-            if held >= POOL * topics * quota:
+            if held >= POOL * topics * quota and len(pool) >= POOL * topics:
                 break
         groups = equal_groups(hashed_features(pool), topics, np.array([len(piece) for piece in pool]), quota)
         for number, group in enumerate(groups):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reports.blocks import Page
 from reports.pages import (
+    attribution,
     controls,
     curation,
     downstream,
@@ -31,6 +32,7 @@ PAGES: tuple[Callable[[duckdb.DuckDBPyConnection], Page], ...] = (
     duplicates.page,
     mixtures.page,
     laws.page,
+    attribution.page,
     perplexity.page,
     downstream.page,
     controls.page,

@@ -25,7 +25,7 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
         return Page("perplexity", "Perplexity", (empty,))
     groups = query(
         con,
-        "SELECT e.design_id, d.name, method FROM effects e JOIN designs d USING (design_id) WHERE metric = 'bpb'\n"
+        "SELECT e.design_id, d.name, method FROM effects e JOIN designs d USING (design_id) WHERE metric = 'bpb' AND method NOT IN ('ekfac', 'tracin')\n"
         "GROUP BY d.design_order, e.design_id, d.name, method ORDER BY d.design_order, method DESC",
     )
     matrices = [_matrix(con, number, group) for number, group in enumerate(groups)]
