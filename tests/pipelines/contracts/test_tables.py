@@ -56,6 +56,17 @@ def test_batches_are_read_back_one_row_group_at_a_time(tmp_path: Path) -> None:
     assert read == [3, 3, 2]
 
 
+def test_row_groups_are_read_together_up_to_a_size(tmp_path: Path) -> None:
+    table = rows([f"text {i}" for i in range(10)])
+    with tables.TableWriter(str(tmp_path), "a.parquet", SCHEMA, rows_per_group=2) as writer:
+        writer.write(table)
+    size = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(0).total_byte_size
+    for at_least, expected in ((1, [2] * 5), (size + 1, [4, 4, 2]), (1 << 30, [10])):
+        read = list(tables.read_batches(str(tmp_path), "a.parquet", ["text"], at_least))
+        assert [batch.num_rows for batch in read] == expected
+        assert pa.concat_tables(read).to_pylist() == table.select(["text"]).to_pylist()
+
+
 def test_wrong_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="wrong columns"):
         tables.write_table(str(tmp_path), "a.parquet", pa.table({"x": [1]}), SCHEMA)

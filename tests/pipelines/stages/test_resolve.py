@@ -288,6 +288,17 @@ def test_equals_the_definition(members: list, batches: int, memory_bytes: int) -
     assert not any(is_match(texts, i, j) for i, j in itertools.combinations(kept, 2))
 
 
+def test_views_of_mapped_files_are_never_spilled() -> None:
+    packed = payloads([LONG, NEARLY], [True] * 2, [7] * 2, [None] * 2, [0] * 2, [0] * 2)
+    with MemberStore(packed, NEAR.num_perm, 0) as members:
+        assert members.spilled
+        expected = members.load(np.arange(2))
+    with MemberStore(map(memoryview, packed), NEAR.num_perm, 0) as members:
+        assert not members.spilled
+        for found, column in zip(members.load(np.arange(2)), expected, strict=True):
+            np.testing.assert_array_equal(found, column)
+
+
 def test_positions_do_not_enter() -> None:
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(list("abcdefgh"), size=rng.integers(3, 20))) for _ in range(40)]
