@@ -215,6 +215,26 @@ def design_plan(workspace: WorkspaceArgument, design: DesignArgument) -> None:
     run(workspace, design)
 
 
+EXTEND_EPILOG = """Examples:
+
+`mixtrace design extend build/demo 3f2a9c41d07e --blocks 3` — then `mixtrace train` with the same design file runs them
+
+A design must allow for it before its first result: `looks: {max_blocks: 10}` in its file. Every look is logged in the table
+`looks`, and verdicts are then given at the level that its spending function leaves."""
+
+
+@design_app.command("extend", epilog=EXTEND_EPILOG)
+def design_extend(
+    workspace: WorkspaceArgument,
+    study: Annotated[str, typer.Argument(help="design_id of the study.")],
+    blocks: Annotated[int, typer.Option(min=1, help="Blocks to add.")],
+) -> None:
+    """Add blocks to a study after a look at its results; the look is logged and its alpha is spent."""
+    from analysis.commands import design_extend as run
+
+    run(workspace, study, blocks)
+
+
 @app.command()
 def train(
     workspace: WorkspaceArgument,

@@ -16,6 +16,7 @@ from analysis.design_data import cell_stream, design_of, study_proxy
 from analysis.design_file import load_design
 from analysis.designs import Cell, Contrast, Design
 from analysis.designs.robustness import utility_contrasts
+from analysis.looks import extend_design
 from analysis.ngram_contrasts import PREFIX as NGRAM_PREFIX
 from analysis.ngram_contrasts import ngram_contrasts
 from analysis.noise import CellKey, FamilyNoise
@@ -23,7 +24,7 @@ from analysis.noise_registry import known_noise
 from analysis.plan import format_plan, make_plan
 from analysis.slices import Atoms, summarise
 from pipelines.contracts import ids, storage
-from pipelines.contracts.errors import StageError, message
+from pipelines.contracts.errors import InputError, StageError, message
 
 if TYPE_CHECKING:
     from analysis.study_runs import StudyRuns
@@ -57,6 +58,23 @@ def noise_of(workspace: Path, design: Design) -> dict[str, FamilyNoise]:
     return known_noise(workspace, folder, list(design.contrasts), CellKey(proxy.proxy_id, design.spec.tokens, proxy.lr))
 
 
+def design_extend(workspace: Path, design_id: str, blocks: int) -> None:
+    """Add blocks to a study and log the look at its results that led to it.
+
+    Raises:
+        ConfigError: if the design does not allow for more blocks.
+        InputError: if there is no such study, or runs of its present blocks are missing.
+    """
+    studies = records.list_studies(workspace)
+    if design_id not in studies:
+        raise InputError(message(str(workspace), "no such study", design_id, f"one of {studies}"))
+    row = extend_design(records.study_folder(workspace, design_id), blocks)
+    print(
+        f"look {row['look']} logged: {row['blocks_before']} blocks seen, level {row['level']:.4f}, {row['alpha_spent']:.4f} of alpha "
+        f"spent ({row['spending']}); now {row['blocks_after']} of at most {row['max_blocks']} blocks. `mixtrace train` runs the new ones."
+    )
+
+
 def write_design(workspace: Path, design: Design, atoms: Atoms, power: list[dict]) -> Path:
     """Write the tables of a design; returns the folder of the study."""
     study = records.study_folder(workspace, design.design_id)
@@ -75,6 +93,7 @@ def write_design(workspace: Path, design: Design, atoms: Atoms, power: list[dict
         "targets": design.targets,
         "spec": design.spec.model_dump(mode="json"),
         "cells": [asdict(cell) for cell in design.cells],
+        "notes": design.notes,
     }
     if not (study / "design.json").exists():
         storage.write_bytes(str(study / "design.json"), json.dumps(body, indent=1).encode())

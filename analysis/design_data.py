@@ -9,7 +9,9 @@ from pathlib import Path
 from analysis.data import TokenStream, token_stream
 from analysis.design_file import DesignSpec
 from analysis.designs import BY_SOURCE, Cell, Design, build_design, design_slices
+from analysis.looks import added_blocks
 from analysis.models import Proxy
+from analysis.records import study_folder
 from analysis.shards import token_byte_lengths
 from analysis.slices import Atoms, partition
 
@@ -22,7 +24,8 @@ def design_of(workspace: Path, spec: DesignSpec) -> tuple[Design, Atoms]:
         InputError: if a shard is missing or cut short.
     """
     atoms = partition(str(workspace), design_slices(spec), by_source=spec.design in BY_SOURCE)
-    return build_design(spec, atoms, atoms.corpus), atoms
+    design = build_design(spec, atoms, atoms.corpus)
+    return replace(design, added_blocks=added_blocks(study_folder(workspace, design.design_id))), atoms
 
 
 def cell_stream(workspace: Path, design: Design, atoms: Atoms, cell: Cell, block: int) -> TokenStream:

@@ -64,6 +64,18 @@ class RejectSwap(StrictModel):
     min_pool_tokens: int = 20_000
 
 
+class LooksSpec(StrictModel):
+    """More blocks after a look at the results, at a price that is fixed before the first one.
+
+    Attributes:
+        max_blocks: blocks that the study may have at most.
+        spending: how alpha is spent over looks: little at first (obrien_fleming), or evenly (pocock).
+    """
+
+    max_blocks: Annotated[int, Field(ge=2)]
+    spending: Literal["obrien_fleming", "pocock"] = "obrien_fleming"
+
+
 class SwarmSpec(StrictModel):
     """Mixtures that are drawn at random around the natural one, for laws to learn from.
 
@@ -126,6 +138,7 @@ class DesignSpec(StrictModel):
         robustness: train the decisions again at a third of the rate, and on twice the tokens.
         seed_components: train the full mixture with only weights, documents or order changing from block to block.
         blocks: seed tuples; every cell is run once in each.
+        looks: whether blocks may be added after a look at the results (`design extend`); the number is fixed without.
         tokens: training tokens per run.
         eval_tokens: held-out tokens per target and population.
         choice_items: continuation questions per target.
@@ -165,6 +178,7 @@ class DesignSpec(StrictModel):
     robustness: bool | None = None
     seed_components: bool | None = None
     blocks: Annotated[int, Field(ge=2)] = 5
+    looks: LooksSpec | None = None
     tokens: Annotated[int, Field(ge=1024)] = 262_144
     eval_tokens: Annotated[int, Field(ge=256)] = 12_000
     choice_items: Annotated[int, Field(ge=0)] = 40
@@ -196,6 +210,8 @@ class DesignSpec(StrictModel):
         )
         if clash := sorted(set(named) & set(self.slices)):
             raise ValueError(f"decisions that are not called like slices ({clash[0]})")
+        if self.looks and self.looks.max_blocks <= self.blocks:
+            raise ValueError(f"max_blocks above the {self.blocks} blocks of the first look")
         if any(weight <= 0 for weight in self.weights.values()):
             raise ValueError("positive weights")
         if self.utility is not None and not any(self.utility.values()):

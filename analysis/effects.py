@@ -169,9 +169,14 @@ def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str
     """
     differences = np.array([_differences(study, contrast, blocks) for contrast in contrasts])
     counts = np.isfinite(differences).sum(axis=1)
-    usable = counts >= _MIN_BLOCKS
+    constant = _constant(differences)
+    usable = (counts >= _MIN_BLOCKS) & ~constant
     groups = np.array([f"{contrast.family}/{contrast.metric}" for contrast in contrasts])
     rows = [_row(contrast, design_id, study, int(n)) for contrast, n in zip(contrasts, counts, strict=True)]
+    for at in np.flatnonzero(constant):
+        rows[at]["reason"] = _joined_reasons(
+            f"no variance: {differences[at][np.isfinite(differences[at])][0]:+.4g} in every block", rows[at]["reason"]
+        )
     if not usable.any():
         return rows
     scale = np.array([_noise_scale(contrast) for contrast in contrasts])[usable]
@@ -191,6 +196,25 @@ def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str
             "rho": _achieved_rho(study, contrasts[row], blocks),
         }
     return rows
+
+
+def _constant(differences: np.ndarray) -> np.ndarray:
+    """Find the contrasts that are the same number in every block: nothing was measured, or a metric is stuck.
+
+    Args:
+        differences: [contrasts, blocks]; NaN where a run is missing.
+
+    Returns:
+        [contrasts] whether two or more blocks agree to the last bit.
+    """
+    known = np.isfinite(differences)
+    highest = np.where(known, differences, -np.inf).max(axis=1, initial=-np.inf)
+    lowest = np.where(known, differences, np.inf).min(axis=1, initial=np.inf)
+    return (known.sum(axis=1) >= _MIN_BLOCKS) & (highest == lowest)
+
+
+def _joined_reasons(*reasons: str | None) -> str:
+    return "; ".join(reason for reason in reasons if reason)
 
 
 def _differences(study: Study, contrast: Contrast, blocks: int) -> list[float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from analysis import records
 from analysis.commands import contrasts_of
+from analysis.design_file import DesignSpec
 from analysis.designs import Contrast
 from analysis.designs.cells import CONTROL_FAMILIES
 from analysis.designs.robustness import target_weights
@@ -16,6 +17,7 @@ from analysis.diverged import add_worst_case
 from analysis.document_intervals import add_document_intervals
 from analysis.effects import Study, dilution, learning_slope, load_study, measure, with_utility
 from analysis.estimates import predicted_rows
+from analysis.looks import ALPHA, describe, level_of, read_looks
 from analysis.metric_grades import cell_metric_rows, metric_rows, ranked_cells
 from analysis.noise import BASE, family_noise, power_rows
 from analysis.noise_registry import study_noise
@@ -36,6 +38,10 @@ def run_effects(workspace: Path, design_id: str | None = None, *, as_json: bool 
         print(json.dumps(tables, indent=1))
         return
     spec = json.loads((folder / "design.json").read_text("utf-8"))["spec"]
+    level = level_of(DesignSpec.model_validate(spec).looks, spec["blocks"], read_looks(folder))
+    spec = {**spec, "blocks": level.blocks}
+    if said := describe(level):
+        print(said)
     print(format_effects(tables["effects"], tables["controls"], tables["noise"], spec))
 
 
@@ -49,7 +55,8 @@ def measure_study(study_folder: Path) -> dict[str, list[dict]]:
         InputError: if it has no finished run.
     """
     body = json.loads((study_folder / "design.json").read_text("utf-8"))
-    spec, targets = body["spec"], tuple(body["targets"])
+    level = level_of(DesignSpec.model_validate(body["spec"]).looks, body["spec"]["blocks"], read_looks(study_folder))
+    spec, targets = {**body["spec"], "blocks": level.blocks}, tuple(body["targets"])
     utility = target_weights(spec.get("utility"), targets)
     study = with_utility(load_study(study_folder), utility)
     if not study.values:
@@ -57,7 +64,8 @@ def measure_study(study_folder: Path) -> dict[str, list[dict]]:
             message(str(study_folder), "nothing to measure", "no finished run", "runs", "Run `mixtrace train` first.")
         )
     contrasts = contrasts_of(study_folder)
-    effects = estimate(study, contrasts, spec["blocks"], body["design_id"], correction_of(study_folder), utility)
+    fdr = correction_of(study_folder)
+    effects = estimate(study, contrasts, level.blocks, body["design_id"], fdr, utility, level.nominal)
     add_dilution(effects, study, contrasts, study_folder, spec["blocks"])
     noise = study_noise(study_folder, study, contrasts)
     retrained = [row for row in effects if row["method"] == "retrain"]
@@ -103,6 +111,7 @@ def estimate(
     design_id: str,
     fdr: Correction = "bh",
     utility: Mapping[str, float] | None = None,
+    alpha: float = ALPHA,
 ) -> list[dict]:
     """Measure and judge, each method apart: they have different noise.
 
@@ -113,6 +122,7 @@ def estimate(
         design_id: the study.
         fdr: how p values are corrected.
         utility: weights of the targets in the utility, if a contrast is on it (`effects.with_utility`).
+        alpha: level of the present look.
 
     Returns:
         Rows of the table `effects`.
@@ -123,7 +133,7 @@ def estimate(
         rows = measure(study, mine, blocks, design_id)
         add_worst_case(rows, study, mine, blocks, design_id)
         add_document_intervals(rows, study, mine, blocks, utility or {})
-        effects += judge(rows, fdr=fdr)
+        effects += judge(rows, alpha, fdr)
     return effects
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.data import pool_tokens
 from analysis.designs import Cell, Design
@@ -55,8 +55,9 @@ def make_plan(design: Design, atoms: Atoms, workers: int, known: Mapping[str, Fa
     """
     spec = design.spec
     runs = len(design.runs())
-    if runs > spec.max_runs:
-        raise ConfigError(message("design", "more runs than the budget", runs, f"at most max_runs = {spec.max_runs}"))
+    most = len(replace(design, added_blocks=spec.looks.max_blocks - spec.blocks).runs()) if spec.looks else runs
+    if most > spec.max_runs:
+        raise ConfigError(message("design", "more runs than the budget", most, f"at most max_runs = {spec.max_runs}"))
     epochs = {cell.name: _greatest_epochs(design, atoms, cell) for cell in design.cells}
     for cell, (atom, value) in epochs.items():
         if value > spec.max_epochs:
@@ -69,7 +70,7 @@ def make_plan(design: Design, atoms: Atoms, workers: int, known: Mapping[str, Fa
     notes = tuple(_target_note(atoms, target) for target in design.targets)
     train_tokens = sum(design.tokens(cell) for cell, _ in design.runs())
     seconds = _prior_s(design) * train_tokens / PRIOR_TOKENS / workers
-    power = power_rows(design.contrasts, spec.blocks, spec.prior_sd_bpb, design.design_id, known, spec.fdr or "bh")
+    power = power_rows(design.contrasts, design.blocks, spec.prior_sd_bpb, design.design_id, known, spec.fdr or "bh")
     return Plan(runs, train_tokens, seconds, epochs, power, notes)
 
 
@@ -113,7 +114,7 @@ def format_plan(design: Design, plan: Plan) -> str:
     """Lay the plan out for a terminal."""
     spec = design.spec
     lines = [
-        f"design {spec.name} ({design.design_id}): {len(design.cells)} cells, {spec.blocks} blocks, {plan.runs} runs "
+        f"design {spec.name} ({design.design_id}): {len(design.cells)} cells, {design.blocks} blocks, {plan.runs} runs "
         f"of {_budgets(design)} tokens, {plan.train_tokens / 1e6:.1f} M in all",
         f"expected time {plan.seconds / 60:.1f} minutes of training (at {_prior_s(design):g} s per {PRIOR_TOKENS:,} tokens and core, assumed)",
         f"{'cell':<22} {'role':<10} {'epochs at most':>14}  {'what was changed'}",

@@ -277,6 +277,22 @@ EFFECTS = table(
         field("interval_population", _STRING, "what the interval is about"),
     ],
 )
+LOOKS = table(
+    "looks",
+    "Every look at the results of a study after which blocks were added, and what it spent of alpha.",
+    [
+        _DESIGN,
+        field("look", _INT, "number of the look, from 1"),
+        field("at", _STRING, "when blocks were added, UTC"),
+        field("blocks_before", _INT, "blocks that were looked at", "blocks"),
+        field("blocks_after", _INT, "blocks from then on", "blocks"),
+        field("max_blocks", _INT, "blocks that the design allows", "blocks"),
+        field("spending", _STRING, "spending function: obrien_fleming or pocock"),
+        field("level", _FLOAT, "two-sided level at which this look may reject"),
+        field("alpha_spent", _FLOAT, "alpha that is spent with it, over all looks so far"),
+        field("effects_seen", _BOOL, "whether effects had been estimated before blocks were added"),
+    ],
+)
 NOISE = table(
     "noise",
     "How much a score moves when nothing but seeds changes; the registry: valid for its own key only.",
@@ -409,7 +425,7 @@ RUNG_ANSWERS = table(
 TABLES: dict[str, pa.Schema] = {
     schema.metadata[b"table"].decode(): schema
     for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, CONTRAST_CELLS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES,
-                   TASK_ITEM_SCORES, EFFECTS, NOISE, POWER, CONTROLS, RUNGS, RUNG_AGREEMENT, RUNG_ANSWERS,
+                   TASK_ITEM_SCORES, LOOKS, EFFECTS, NOISE, POWER, CONTROLS, RUNGS, RUNG_AGREEMENT, RUNG_ANSWERS,
                    *LAW_TABLES, *EVALUATION_TABLES, *INFLUENCE_TABLES)
 }  # fmt: skip
 

@@ -85,7 +85,7 @@ class StudyRuns:
     def train_ngrams(self) -> None:
         """Count and score the 3-gram of every block; finished ones are not repeated."""
         full = self.design.cells[0]
-        blocks = range(self.design.spec.blocks)
+        blocks = range(self.design.blocks)
         streams = {block: cell_stream(self.workspace, self.design, self.atoms, full, block) for block in blocks}
         kept = [heldout for heldout in self.heldouts if heldout.population == "kept"]
         ngram_runs(self.study, self.design, self.atoms, streams, kept, self.proxy, self.tasks)

@@ -123,6 +123,13 @@ class Design:
     corpus: str
     notes: tuple[str, ...] = field(default=(), compare=False)
     """What the plan says besides: doses, overlaps, aliases."""
+    added_blocks: int = 0
+    """Blocks that `design extend` has added; they change no id."""
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that are run: those of the design, and those that were added."""
+        return self.spec.blocks + self.added_blocks
 
     @property
     def design_id(self) -> str:
@@ -154,7 +161,7 @@ class Design:
         """Return every run, block by block: its cell and block."""
         return [
             (cell, block)
-            for block in range(self.spec.blocks)
+            for block in range(self.blocks)
             for cell in self.cells
             if cell.blocks is None or block < cell.blocks
         ]

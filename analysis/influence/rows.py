@@ -115,7 +115,7 @@ def cell_lds(design: Design, found: Attribution, study: Study) -> list[dict]:
     rows = []
     for scores in found.scores:
         targets = [query for query in scores.queries if query[1] == "kept"]
-        blocks = range(design.spec.blocks)
+        blocks = range(design.blocks)
         measured = np.array(
             [[[study.values.get((c, b, "bpb", *query), math.nan) for query in targets] for c in cells] for b in blocks]
         ).reshape(len(blocks), len(cells), len(targets))

@@ -85,7 +85,7 @@ class StudyScorer:
         if not MODELS[runs.proxy.model].neural:
             raise ConfigError(message("influence", "the proxy has no gradients", runs.proxy.model, "a neural proxy"))
         self.full = runs.design.cells[0]
-        self.blocks = [b for b in range(runs.design.spec.blocks) if self._finished(b)]
+        self.blocks = [b for b in range(runs.design.blocks) if self._finished(b)]
         if not self.blocks:
             where, hint = str(runs.study), "Run `mixtrace train` first."
             raise InputError(message(where, "nothing to score", f"no finished run of {self.full.name}", "one", hint))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from analysis import learning_rates, records
-from analysis.commands import RunsLeft, contrasts_of, design_plan, open_design, prepare, progress, train
+from analysis.commands import RunsLeft, contrasts_of, design_extend, design_plan, open_design, prepare, progress, train
 from analysis.data import document_tokens, token_stream, train_documents
 from analysis.design_file import load_design
 from analysis.designs import DESIGNS
@@ -213,6 +213,7 @@ def test_the_design_id_changes_with_any_literal_and_with_nothing_else(workspace:
     ("change", "expected"),
     [
         (("blocks: 2", "blocks: 2\nmax_runs: 5"), "more runs than the budget"),
+        (("blocks: 2", "blocks: 2\nlooks: {max_blocks: 3}\nmax_runs: 25"), "more runs than the budget: got 30"),
         (("max_epochs: 40", "max_epochs: 0.001"), "too often"),
         (("min_duplicate_tokens: 50", "min_duplicate_tokens: 5000000"), "too few near-duplicates"),
         (("min_pool_tokens: 200", "min_pool_tokens: 2000000000"), "no slice has enough rejects"),
@@ -235,7 +236,9 @@ def test_the_shipped_recipes_are_valid(name: str) -> None:
 @pytest.mark.parametrize("path", sorted(Path("designs").glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_shipped_designs_are_valid(path: Path) -> None:
     spec = load_design(str(path))
-    assert spec.blocks >= 5
+    assert spec.blocks >= (
+        2 if spec.halves else 5
+    )  # halves: a contrast is over all of them, two repeats give a ceiling
     assert set(spec.leave_out) <= set(spec.slices)
 
 
@@ -243,6 +246,34 @@ def test_every_kind_has_a_design_that_runs_as_it_is() -> None:
     specs = [load_design(str(path)) for path in sorted(Path("designs").glob("*.yaml"))]
     assert {spec.design for spec in specs} == set(DESIGNS) - {"confirmation"}  # made by `laws --confirm`
     assert all(spec.canary for spec in specs)
+
+
+def test_an_extended_study_has_more_runs_and_the_same_id(workspace: Path, capsys: pytest.CaptureFixture) -> None:
+    path = altered(workspace, "looks.yaml", ("blocks: 2", "blocks: 2\nlooks: {max_blocks: 4}"))
+    design_plan(workspace, path)
+    design, _ = open_design(workspace, path)
+    folder = records.study_folder(workspace, design.design_id)
+    for cell, block in design.runs():
+        run = folder / "runs" / f"{cell.name}-{block}"
+        run.mkdir(parents=True)
+        (run / "run.json").write_text("{}")
+    before = (folder / "design.json").read_bytes()
+    design_extend(workspace, design.design_id, 1)
+    assert "now 3 of at most 4 blocks" in capsys.readouterr().out
+    longer, _ = open_design(workspace, path)
+    assert longer.design_id == design.design_id
+    assert {block for _, block in longer.runs()} == {0, 1, 2}
+    assert (folder / "design.json").read_bytes() == before
+    with pytest.raises(InputError, match="no such study"):
+        design_extend(workspace, "0" * 12, 1)
+    shutil.rmtree(folder)
+
+
+def test_a_slice_without_held_out_text_is_refused(workspace: Path) -> None:
+    train_only = "source = 'notes' AND split = 'train'"
+    path = altered(workspace, "train-only.yaml", ("source = 'notes'", train_only))
+    with pytest.raises(ConfigError, match="slice 'notes': no held-out component: got none of population 'kept'"):
+        make_plan(*open_design(workspace, path), 1)
 
 
 @pytest.fixture(scope="module")
