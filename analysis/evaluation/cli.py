@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,6 +23,16 @@ GENERATE_EPILOG = """
 `mixtrace model generate build/demo/analysis/STUDY/runs/full-0 --temperature 0.8 --top-k 50 --top-p 0.95 --save` — drawn; kept for the report
 
 `mixtrace model generate /models/gpt2 --prompt "The committee met" --prompt "他说" --max-new-tokens 60 --temperature 1` — your own prompts
+"""
+
+FINETUNE_EPILOG = """
+**Examples**
+
+`mixtrace model finetune build/demo/analysis/STUDY/runs/full-0` — tell the study's slices apart; beside it the same from untrained weights
+
+`mixtrace model finetune build/demo/analysis/STUDY/runs/full-0 --labels source --pooling mean --seeds 5 --save` — sources; kept for the report
+
+`mixtrace model finetune build/demo/analysis/STUDY/runs/full-0 --labels build/demo-corpora/labels/zh-reviews.csv` — sentiment of the reviews, by source, native_id, label
 """
 
 
@@ -57,6 +67,43 @@ def generate(
         prompt_tokens=prompt_tokens,
         context=context,
         device=device,
+        save=save,
+        as_json=json,
+    )
+
+
+def finetune(
+    run: Annotated[Path, typer.Argument(help="Folder of a run of a llama, an LSTM or a BERT.")],
+    labels: Annotated[
+        str, typer.Option(help="slice; a CSV file; or SQL over the documents, like source, lang.")
+    ] = "slice",
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training passages.")] = 3,
+    lr: Annotated[float, typer.Option(min=1e-6, max=1.0, help="Peak learning rate.")] = 2e-3,
+    batch: Annotated[int, typer.Option(min=1, help="Passages of a step.")] = 32,
+    pooling: Annotated[
+        Literal["last", "mean"], typer.Option(help="State of the last token, or mean over tokens.")
+    ] = "last",
+    seeds: Annotated[int, typer.Option(min=1, help="Fine-tunings, from the run and from untrained weights.")] = 3,
+    per_class: Annotated[int, typer.Option(min=20, help="Most training passages of a class.")] = 400,
+    name: Annotated[str | None, typer.Option(help="Name of the labels in the tables.")] = None,
+    workspace: _WORKSPACE = None,
+    design: _DESIGN = None,
+    save: Annotated[bool, typer.Option("--save", help="Keep the scores with the run, for the report.")] = False,
+    json: _JSON = False,
+) -> None:
+    """Fine-tune a run to classify documents; accuracy, precision, recall and F1 on held-out ones."""
+    from analysis.evaluation.finetune import FineTuning
+    from analysis.evaluation.finetune_command import run_finetune
+
+    run_finetune(
+        run,
+        labels,
+        FineTuning(epochs, lr, batch, pooling),
+        seeds,
+        workspace=workspace,
+        design=design,
+        per_class=per_class,
+        name=name,
         save=save,
         as_json=json,
     )

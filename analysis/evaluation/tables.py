@@ -92,5 +92,29 @@ CELL_METRICS = table(
     ],
 )
 
-EVALUATION_TABLES = (METRICS, CELL_METRICS, SAMPLES, SAMPLE_SCORES)
+FINETUNE_SCORES = table(
+    "finetune_scores",
+    "How well a run, fine-tuned on labelled documents, tells held-out ones apart; by `mixtrace model finetune --save`.",
+    [
+        DESIGN,
+        RUN,
+        field("task", STRING, "name of the labels"),
+        field("start", STRING, "run (its weights), or untrained (weights drawn anew: what labels alone give)"),
+        field("seed", INT, "of the head, the order, and untrained weights"),
+        field(
+            "class", STRING, "class; null for all, where precision, recall and f1 are means over classes", nullable=True
+        ),
+        field("train_passages", INT, "passages fine-tuned on", "passages"),
+        field("passages", INT, "passages of held-out documents asked about", "passages"),
+        field("accuracy", FLOAT, "share that is right", nullable=True),
+        field("precision", FLOAT, "share of what was called the class that is of it"),
+        field("recall", FLOAT, "share of the class that was called so"),
+        field("f1", FLOAT, "harmonic mean of both"),
+        field("chance", FLOAT, "share of the largest class", nullable=True),
+        field("direction", STRING, "which way is better"),
+        field("decision_grade", BOOL, "whether it may enter a verdict: never"),
+        field("reason", STRING, "why not"),
+    ],
+)
+EVALUATION_TABLES = (METRICS, CELL_METRICS, SAMPLES, SAMPLE_SCORES, FINETUNE_SCORES)
 """In the order of the reference page."""

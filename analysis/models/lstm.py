@@ -32,11 +32,15 @@ class LstmLM(nn.Module):
         if proxy.tied:
             self.lm_head.weight = self.embed_tokens.weight
 
-    def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return logits, [batch, time] int64 to [batch, time, vocab]."""
+    def states(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return the last hidden states, [batch, time] int64 to [batch, time, d]."""
         x = functional.dropout(self.embed_tokens(ids), self.proxy.dropout, self.training)
         hidden, _ = self.lstm(x)
-        return self.lm_head(functional.dropout(hidden, self.proxy.dropout, self.training))
+        return functional.dropout(hidden, self.proxy.dropout, self.training)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        """Return logits, [batch, time] int64 to [batch, time, vocab]."""
+        return self.lm_head(self.states(ids))
 
     def nats(self, rows: torch.Tensor) -> torch.Tensor:
         """Negative log-probability of each token but the first, [batch, time + 1] to [batch, time] float32."""

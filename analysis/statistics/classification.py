@@ -105,3 +105,52 @@ def auc_interval(
             areas.append(roc_auc(positive, score, weight))
     low, high = np.quantile(areas, (0.025, 0.975))
     return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Multiclass:
+    """How well classes are told apart; what is divided by 0 is 0.
+
+    Attributes:
+        accuracy: share of the rows that are right.
+        precision: `[classes]` share of what was called a class that is of it.
+        recall: `[classes]` share of a class that was called so.
+        f1: `[classes]` harmonic mean of both.
+        support: `[classes]` int64 rows of each class.
+    """
+
+    accuracy: float
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    support: np.ndarray
+
+    @property
+    def macro_precision(self) -> float:
+        """Mean precision over classes, each counting alike."""
+        return float(self.precision.mean())
+
+    @property
+    def macro_recall(self) -> float:
+        """Mean recall over classes (balanced accuracy)."""
+        return float(self.recall.mean())
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 over classes."""
+        return float(self.f1.mean())
+
+
+def multiclass(gold: np.ndarray, predicted: np.ndarray, classes: int) -> Multiclass:
+    """Score predicted classes.
+
+    Args:
+        gold: `[rows]` int64 classes, from 0.
+        predicted: `[rows]` int64 classes.
+        classes: number of classes.
+    """
+    counts = np.bincount(gold * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    hits, support, called = np.diag(counts), counts.sum(1), counts.sum(0)
+    precision, recall = hits / np.maximum(1, called), hits / np.maximum(1, support)
+    f1 = 2 * hits / np.maximum(1, called + support)
+    return Multiclass(float(hits.sum() / len(gold)), precision, recall, f1, support)

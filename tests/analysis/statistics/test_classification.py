@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from analysis.statistics.classification import auc_interval, average_precision, best_f1, operating, roc_auc
+from analysis.statistics.classification import auc_interval, average_precision, best_f1, multiclass, operating, roc_auc
 
 SCORED = st.lists(st.tuples(st.booleans(), st.integers(0, 8)), min_size=2, max_size=60).filter(
     lambda rows: len({positive for positive, _ in rows}) == 2
@@ -75,3 +75,17 @@ def test_the_interval_widens_when_groups_are_drawn_together() -> None:
     apart = auc_interval(np.tile(positive, 4), np.tile(score, 4), np.arange(1600), draws=300)
     assert together == (low, high)
     assert apart[1] - apart[0] < 0.7 * (high - low)
+
+
+@given(st.integers(2, 5).flatmap(lambda k: st.tuples(st.just(k), st.lists(st.tuples(st.integers(0, k - 1), st.integers(0, k - 1)), min_size=1, max_size=60))))  # fmt: skip
+def test_several_classes_equal_scikit_learns(case: tuple[int, list[tuple[int, int]]]) -> None:
+    classes, pairs = case
+    gold, predicted = np.array(pairs).T
+    found = multiclass(gold, predicted, classes)
+    names = range(classes)
+    assert found.accuracy == pytest.approx(metrics.accuracy_score(gold, predicted), abs=1e-12)
+    each = metrics.precision_recall_fscore_support(gold, predicted, labels=names, zero_division=0.0)
+    for mine, theirs in zip((found.precision, found.recall, found.f1, found.support), each, strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-12)
+    whole = metrics.precision_recall_fscore_support(gold, predicted, labels=names, average="macro", zero_division=0.0)
+    assert (found.macro_precision, found.macro_recall, found.macro_f1) == pytest.approx(whole[:3], abs=1e-12)
