@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from analysis import records
 from analysis.data import TokenStream
@@ -31,6 +32,7 @@ from pipelines.contracts.errors import ConfigError, InputError, message
 from pipelines.contracts.ids import fingerprint
 
 METHODS = ("ekfac", "tracin")
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 SCORES_VERSION = 1
 """Raised by hand when the same runs would give other scores."""
 
@@ -161,7 +163,7 @@ class StudyScorer:
 
     def _attributor(self, method: str, block: int) -> GradientAttributor:
         folder = self.folder(self.full.name, block)
-        model, stream = load(folder), self.stream(self.full.name, block)
+        model, stream = load(folder).to(DEVICE), self.stream(self.full.name, block)
         slots = stream.n_slots // self.runs.proxy.batch * self.runs.proxy.batch
         rows = stream.slots_tokens(0, min(slots, 512))
         tokens = slots * self.runs.proxy.context

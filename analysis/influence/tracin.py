@@ -50,8 +50,8 @@ def tracin(
     for snapshot in snapshots:
         matrix = torch.ones(())
         if precondition:
-            names = [name for name, _ in model.named_parameters()]
-            second = flatten([snapshot.second_moments[name] for name in names])
+            pairs = model.named_parameters()
+            second = flatten([snapshot.second_moments[name].to(weight.device) for name, weight in pairs])
             matrix = 1.0 / (second.sqrt() + ADAM_EPS)
         scale = snapshot.lr_sum * (_clip_factor(model, snapshot, rows) if precondition else 1.0)
         points.append(Point(snapshot.weights, lambda gradient, matrix=matrix: matrix * gradient, scale))

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from analysis.influence.convex import HashedSoftmax
+from analysis.influence.ekfac import ekfac
 from analysis.influence.gradients import GradientAttributor, Point, flatten, mean_gradient
+from analysis.influence.protocol import Query, Unit
 from analysis.models.neural import build, initialise
 from pipelines.contracts.errors import ConfigError
 from tests.analysis.influence.conftest import CONTEXT, VOCAB, Oracle
@@ -66,3 +68,31 @@ def test_what_has_no_gradient_is_refused() -> None:
         mean_gradient(build(small_proxy()), np.zeros((1, 17), np.int64), np.zeros((1, 16), bool))
     with pytest.raises(ConfigError, match="pseudo"):
         GradientAttributor("tracin", build(small_proxy(model="bert")), [], 1)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_scores_are_those_of_the_cpu_on_a_gpu() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 64, (24, 17))
+    units = [Unit("a", rows[:12], 100), Unit("b", rows[12:], 100)]
+    queries = [Query("q", rng.integers(0, 64, (4, 17)), np.ones((4, 16), bool))]
+    made = []
+    for device in ("cpu", "cuda"):
+        model = build(small_proxy())
+        initialise(model, 1)
+        weights = {name: value.detach().clone() for name, value in model.named_parameters()}
+        made.append(ekfac(model.to(device), weights, rows, 200, damping=0.01).score(units, queries))
+    assert made[0].shape == made[1].shape
+    assert np.corrcoef(made[0].ravel(), made[1].ravel())[0, 1] > 0.9  # other targets are sampled there
+
+
+@pytest.mark.parametrize("changes", [{"model": "feedforward"}, {"model": "lstm"}, {"model": "llama", "tied": False}])
+def test_every_neural_proxy_has_gradients_and_curvature(changes: dict) -> None:
+    model = build(small_proxy(**changes))
+    initialise(model, 1)
+    weights = {name: value.detach().clone() for name, value in model.named_parameters()}
+    rows = np.random.default_rng(0).integers(0, 64, (6, 17))
+    mine = Query("itself", rows[:2], np.ones((2, 16), bool))
+    tau = ekfac(model, weights, rows, 6 * 16).score([Unit("itself", rows[:2], 32), Unit("rest", rows[2:], 64)], [mine])
+    assert tau[0, 0] > 0  # a text always helps itself: the matrix is positive
+    assert tau[0, 0] > tau[1, 0]
