@@ -25,13 +25,13 @@ FROM curated
 # Own-slice removal hurts by construction and is no finding.
 _EFFECTS = """
 SELECT * FROM effect_table
-WHERE design_id = ? AND method <> 'ngram' AND family NOT IN ('own-slice', 'controls', 'canary')
+WHERE design_id = ? AND method NOT IN ('ngram', 'law', 'ekfac', 'tracin') AND family NOT IN ('own-slice', 'controls', 'canary')
 -- what dilution alone does not explain comes first
 ORDER BY family = 'decisions' DESC, metric, abs(estimate - coalesce(dilution, 0)) DESC NULLS LAST, contrast, target
 """
 _OWN = """
 SELECT count(*) AS tests, count(*) FILTER (verdict = 'helps') AS helps, min(estimate) AS least, max(estimate) AS most
-FROM effect_table WHERE design_id = ? AND method <> 'ngram' AND family = 'own-slice' AND metric = 'bpb'
+FROM effect_table WHERE design_id = ? AND method NOT IN ('ngram', 'law', 'ekfac', 'tracin') AND family = 'own-slice' AND metric = 'bpb'
   AND estimate IS NOT NULL
 """
 _LISTED = 12

@@ -68,7 +68,7 @@ def _decisions(con: duckdb.DuckDBPyConnection) -> Block:
         "Decisions of curation",
         "What swapping in dropped documents does, on held-out text: each dot is an estimate, each line its 95 % interval; the verdict "
         "speaks of the decision (helps = dropping was right).",
-        "SELECT * FROM effect_table WHERE family = 'decisions' AND metric = 'bpb' ORDER BY design_id, contrast_order, population",
+        "SELECT * FROM effect_table WHERE family = 'decisions' AND metric = 'bpb' AND method NOT IN ('law', 'ekfac', 'tracin') ORDER BY design_id, contrast_order, population",
         EFFECT_COLUMNS,
         draw,
     )

@@ -11,7 +11,7 @@ from study_builder import DESIGN
 from analysis import records
 from reports.blocks import Figure, MarkedText, Prose
 from reports.html import render_block
-from reports.pages import attribution
+from reports.pages import attribution, overview, perplexity
 from reports.publish import current_snapshot, open_snapshot, publish
 
 TRACES = {"web": (0.5, 0.1), "wiki": (0.3, 0.2), "code": (-0.4, 0.1)}
@@ -122,3 +122,9 @@ def test_without_attributions_the_page_says_how_to_get_them(studied_workspace: P
         (block,) = attribution.page(con).blocks
     assert isinstance(block, Prose)
     assert "mixtrace influence" in block.text
+
+
+def test_predictions_are_no_findings(studied_workspace: Path, con) -> None:
+    with open_snapshot(current_snapshot(studied_workspace)) as before:
+        assert overview.page(con) == overview.page(before)
+        assert perplexity.page(con) == perplexity.page(before)
