@@ -16,14 +16,8 @@ from analysis.effects_command import estimate, measure_study
 from analysis.estimates import put_estimates
 from analysis.laws.catalogue import LAWS, SMOOTH
 from analysis.laws.choice import ChosenLaw
-from analysis.laws.confirm_study import (
-    SELECTED,
-    confirmation_design,
-    find_confirmation,
-    read_confirmations,
-    write_confirmation,
-)
-from analysis.laws.confirmation import NEEDED
+from analysis.laws.confirm_study import confirmation_design, find_confirmation, read_confirmations, write_confirmation
+from analysis.laws.confirmation import SELECTED
 from analysis.laws.estimates import from_law
 from analysis.laws.intervals import fit_with_intervals
 from analysis.laws.learning_curve import REFERENCE, learning_curve
@@ -116,9 +110,7 @@ def _write_tables(
     curve, left_out = curve_of(asked, laws)
     if withheld:
         left_out.append({"what": f"weights of {', '.join(SELECTED)}", "reason": f"withheld: {withheld}"})
-    enough = {row.name for row in said.rows if row.confirmation.blocks >= NEEDED and not withheld}
-    shown = {row.name for row in said.rows if row.name not in SELECTED} | enough
-    tables = table_rows(asked, said, fitted, curve, left_out, shown)
+    tables = table_rows(asked, said, fitted, curve, left_out, withheld)
     for name, rows in tables.items():
         records.write_table(folder / f"{name}.parquet", records.from_rows(rows, name), name)
     return tables

@@ -16,8 +16,6 @@ from analysis.laws.optimum import Row
 from analysis.laws.study import METRIC, POPULATION, StudySwarm
 from pipelines.contracts import storage
 
-SELECTED = ("optimum", "RegMix", "MixMin")
-"""Mixtures that somebody or something has selected: their weights are withheld until fresh runs are there."""
 FRESH = 1_000_003
 """Added to the seed of the design: no block of the confirmation shares a seed with the swarm."""
 

@@ -11,6 +11,8 @@ from scipy import stats
 from pipelines.contracts.errors import InputError, message
 
 NEEDED = 5
+SELECTED = ("optimum", "RegMix", "MixMin")
+"""Mixtures that something has selected: their weights are withheld until fresh runs are there."""
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 
 import numpy as np
 
 from analysis.laws.choice import mean_spearman
 from analysis.laws.coefficients import coefficient_rows
-from analysis.laws.confirmation import NEEDED, Confirmation
+from analysis.laws.confirmation import NEEDED, SELECTED, Confirmation
 from analysis.laws.intervals import Fitted
 from analysis.laws.optimum import Row
 from analysis.laws.study import StudySwarm
@@ -19,7 +18,7 @@ Rows = dict[str, list[dict]]
 
 
 def table_rows(
-    asked: StudySwarm, said: Answer, fitted: Fitted, curve: list[dict], left_out: list[dict], shown: Collection[str]
+    asked: StudySwarm, said: Answer, fitted: Fitted, curve: list[dict], left_out: list[dict], withheld: str | None
 ) -> Rows:
     """Make the rows of every table of laws.
 
@@ -29,7 +28,7 @@ def table_rows(
         fitted: the smooth law with what its intervals need.
         curve: learning curve.
         left_out: what no law could use.
-        shown: mixtures whose weights may be shown.
+        withheld: why nothing that was selected may be shown, whatever was confirmed.
     """
     swarm, design_id = asked.swarm, asked.design_id
     curves = [fitted.curve, *fitted.without]
@@ -41,8 +40,8 @@ def table_rows(
         "law_fits": fits,
         "law_slopes": slopes,
         "law_predictions": prediction_rows(asked, fitted),
-        "law_mixtures": [_mixture_row(row, said) for row in said.rows],
-        "law_weights": _weight_rows(asked, said, shown),
+        "law_mixtures": [_mixture_row(row, said, withheld) for row in said.rows],
+        "law_weights": _weight_rows(asked, said, withheld),
         "law_curve": curve,
         "law_left_out": left_out,
     }
@@ -113,7 +112,7 @@ def prediction_rows(asked: StudySwarm, fitted: Fitted) -> list[dict]:
     ]  # fmt: skip
 
 
-def _mixture_row(row: Row, said: Answer) -> dict:
+def _mixture_row(row: Row, said: Answer, withheld: str | None) -> dict:
     found: Confirmation = row.confirmation
     measured = found.blocks >= NEEDED
     known = row.weights is not None
@@ -130,17 +129,17 @@ def _mixture_row(row: Row, said: Answer) -> dict:
         "measured_gain": found.gain if measured else None,
         "measured_lo": found.lo if measured else None,
         "measured_hi": found.hi if measured else None,
-        "status": row.status,
+        "status": f"withheld: {withheld}" if withheld and row.name in SELECTED else row.status,
     }
 
 
-def _weight_rows(asked: StudySwarm, said: Answer, shown: Collection[str]) -> list[dict]:
+def _weight_rows(asked: StudySwarm, said: Answer, withheld: str | None) -> list[dict]:
     lo, hi = said.found.interval()
     rows = []
     for row in said.rows:
         if row.weights is None:
             continue
-        is_shown = row.name in shown
+        is_shown = row.name not in SELECTED or (row.confirmation.blocks >= NEEDED and not withheld)
         is_best = row.name == "optimum" and is_shown
         for order, name in enumerate(asked.swarm.slices):
             rows.append({"mixture": row.name, "slice": name, "weight": float(row.weights[order]) if is_shown else None,

@@ -110,7 +110,7 @@ LAW_MIXTURES = table(
         field("measured_gain", _FLOAT, "measured utility loss of natural minus its own", _BPB, nullable=True),
         field("measured_lo", _FLOAT, "lower end of the 95 % interval over new seeds", _BPB, nullable=True),
         field("measured_hi", _FLOAT, "upper end", _BPB, nullable=True),
-        field("status", _STRING, "reference, confirmed, not confirmed: why, or no mixture: why"),
+        field("status", _STRING, "reference, confirmed, not confirmed: why, withheld: why, or no mixture: why"),
     ],
 )  # fmt: skip
 LAW_WEIGHTS = table(

@@ -75,6 +75,8 @@ def _banner(con: duckdb.DuckDBPyConnection, design: str, name: str) -> tuple[Ban
     if not rows:
         return ()
     (row,) = rows
+    if row["status"].startswith("withheld"):
+        return (Banner(f"The optimum of the swarm “{name}” is {row['status']}.", "error"),)
     if row["measured_gain"] is None:
         return (Banner(f"The optimum of the swarm “{name}” is {row['status']}: its weights are withheld. "
                        f"`mixtrace laws WORKSPACE {design} --confirm` trains what is missing."),)  # fmt: skip

@@ -151,6 +151,9 @@ def test_a_void_swarm_shows_no_optimum(workspace: Path, study: Path, monkeypatch
     assert {row["mixture"] for row in tables["law_weights"] if row["weight"] is None} == {"optimum", "RegMix", "MixMin"}
     (row,) = [row for row in tables["law_left_out"] if row["what"].startswith("weights of")]
     assert row["reason"].startswith("withheld: sham failed")
+    status = {row["mixture"]: row["status"] for row in tables["law_mixtures"]}
+    assert status["optimum"].startswith("withheld: sham failed")
+    assert status["uniform"].startswith("not confirmed")
 
 
 def test_a_study_of_another_kind_is_refused(workspace: Path, study: Path) -> None:
