@@ -159,6 +159,7 @@ VERDICT_COLOURS = {
     "negligible": "#56B4E9",
     "undetermined": "#9AA2AE",
     "withheld": "#9AA2AE",
+    "predicted": "#56B4E9",
     "passed": "#009E73",
     "failed": "#C1121F",
 }

@@ -72,22 +72,25 @@ def out_of_fold(asked: StudySwarm, fitted: Fitted) -> np.ndarray:
 def target_rows(asked: StudySwarm, fitted: Fitted) -> list[dict]:
     """Say of every target how far mixtures move it, how far seeds do, and how well it is predicted.
 
-    The ceiling sqrt(1 - seeds' variance / swarm's variance) is that of independent seeds; runs of a swarm share theirs, so
-    it is a cautious one.
+    Runs of a swarm share their block, so what limits a law is the noise inside a block, which the sham shows.
     """
     predicted = out_of_fold(asked, fitted)
     importance = asked.question.importance / asked.question.importance.sum()
     rows = []
     for number, target in enumerate(asked.swarm.targets):
-        values, natural = asked.swarm.values[:, number], asked.natural[:, number]
-        natural = natural[np.isfinite(natural)]
-        spread = float(values.std(ddof=1))
-        seeds = float(natural.std(ddof=1)) if len(natural) > 1 else None
-        ceiling = None if seeds is None else math.sqrt(max(0.0, 1 - (seeds / spread) ** 2))
+        values, natural, sham = (one[:, number] for one in (asked.swarm.values, asked.natural, asked.sham))
+        spread, seeds, paired = float(values.std(ddof=1)), _sd(natural), _sd(sham - natural)
+        inside = None if paired is None else paired / math.sqrt(2)
+        ceiling = None if inside is None else math.sqrt(max(0.0, 1 - (inside / spread) ** 2))
         rank = 100 * mean_spearman(predicted[:, [number]], values[:, None])
         rows.append({"target": target, "importance": float(importance[number]), "sd_swarm": spread, "sd_seeds": seeds,
-                     "ceiling": ceiling, "spearman": rank})  # fmt: skip
+                     "sd_in_block": inside, "ceiling": ceiling, "spearman": rank})  # fmt: skip
     return rows
+
+
+def _sd(values: np.ndarray) -> float | None:
+    known = values[np.isfinite(values)]
+    return float(known.std(ddof=1)) if len(known) > 1 else None
 
 
 def _slice_rows(asked: StudySwarm) -> list[dict]:

@@ -27,7 +27,7 @@ def format_rows(rows: Rows, workspace: Path) -> str:
             said = next((f"  {', '.join(marks)}" for marks in [marks] if marks), "")
             lines.append(f"{row['law']:<12} {row['spearman']:>6.1f}   error {row['rmse_sd']:.3f} sd{said}")
     lines.append(
-        f"{'target':<12} {'utility':>7} {'sd of swarm':>12} {'sd of seeds':>12} {'ceiling':>8} {'Spearman':>9}   (bpb)"
+        f"{'target':<12} {'utility':>7} {'sd of swarm':>12} {'of seeds':>9} {'in a block':>10} {'ceiling':>8} {'Spearman':>9}   (bpb)"
     )
     lines += [_target_line(row) for row in rows["law_targets"]]
     lines += _curve_lines(rows["law_curve"])
@@ -41,8 +41,10 @@ def format_rows(rows: Rows, workspace: Path) -> str:
 
 
 def _target_line(row: dict) -> str:
-    seeds, ceiling = (f"{row[key]:.4f}" if row[key] is not None else "-" for key in ("sd_seeds", "ceiling"))
-    return (f"{row['target']:<12} {row['importance']:>7.3f} {row['sd_swarm']:>12.4f} {seeds:>12} {ceiling:>8} "
+    seeds, inside, ceiling = (
+        f"{row[key]:.4f}" if row[key] is not None else "-" for key in ("sd_seeds", "sd_in_block", "ceiling")
+    )
+    return (f"{row['target']:<12} {row['importance']:>7.3f} {row['sd_swarm']:>12.4f} {seeds:>9} {inside:>10} {ceiling:>8} "
             f"{row['spearman']:>9.1f}")  # fmt: skip
 
 
@@ -80,7 +82,7 @@ def _weight_lines(rows: Rows, workspace: Path, design_id: str) -> list[str]:
         best = weights["optimum"][row["slice"]]
         interval = f"   optimum {best['lo']:.3f}-{best['hi']:.3f} (95 %)" if "optimum" in shown else ""
         lines.append(f"{row['slice']:<12} {limits:<14} {swarm:<14} {cells}{interval}")
-    if hidden:
+    if hidden and not any(row["what"].startswith("weights of") for row in rows["law_left_out"]):
         lines.append(
             f"weights of {', '.join(hidden)}: withheld until {NEEDED} fresh-seed runs against natural: "
             f"`mixtrace laws {workspace} {design_id} --confirm` (the optimum; with --baselines all of them)"

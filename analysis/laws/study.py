@@ -32,7 +32,8 @@ class StudySwarm:
         study: its runs.
         swarm: mixtures and bits per byte, a run each.
         question: natural mixture, limits, utility, models of single slices.
-        natural: [blocks, targets] bits per byte of the natural mixture with other seeds.
+        natural: [blocks, targets] bits per byte of the natural mixture, the null: only seeds differ.
+        sham: [blocks, targets] the same of the sham: inside a block, nothing but its noise differs from natural.
     """
 
     design_id: str
@@ -41,6 +42,7 @@ class StudySwarm:
     swarm: Swarm
     question: Question
     natural: np.ndarray
+    sham: np.ndarray
 
 
 def read_swarm(folder: Path) -> StudySwarm:
@@ -68,9 +70,12 @@ def read_swarm(folder: Path) -> StudySwarm:
     targets = tuple(body["targets"])
     values = np.array([_values(study, cell, 0, targets) for cell in cells])
     swarm = swarm_of(slices, targets, drawn, values, runs=cells)
-    natural = np.array([_values(study, "full", block, swarm.targets) for block in range(spec.blocks)])
+    natural, sham = (
+        np.array([_values(study, cell, block, swarm.targets) for block in range(spec.blocks)])
+        for cell in ("full", "sham")
+    )
     question = _question(spec.swarm, spec, rows, folder, swarm)
-    return StudySwarm(body["design_id"], spec, study, swarm, question, natural)
+    return StudySwarm(body["design_id"], spec, study, swarm, question, natural, sham)
 
 
 def slice_mixtures(rows: list[dict], slices: tuple[str, ...]) -> dict[str, np.ndarray]:

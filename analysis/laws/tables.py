@@ -36,7 +36,19 @@ LAW_TARGETS = table(
         field("importance", _FLOAT, "its weight in the utility; all sum to 1"),
         field("sd_swarm", _FLOAT, "sd over the mixtures of the swarm", _BPB),
         field("sd_seeds", _FLOAT, "sd of natural over seeds; null below 2 blocks", _BPB, nullable=True),
-        field("ceiling", _FLOAT, "sqrt(reliability): the correlation that seeds leave possible", nullable=True),
+        field(
+            "sd_in_block",
+            _FLOAT,
+            "sd of a run's noise inside a block: of sham minus natural, over the root of 2",
+            _BPB,
+            nullable=True,
+        ),
+        field(
+            "ceiling",
+            _FLOAT,
+            "sqrt(1 - sd_in_block^2 / sd_swarm^2): the correlation that noise leaves possible",
+            nullable=True,
+        ),
         field("spearman", _FLOAT, "rank correlation of the chosen law's out-of-fold predictions"),
     ],
 )

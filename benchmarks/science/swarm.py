@@ -141,7 +141,7 @@ def _gain(row: dict[str, Any], prefix: str = "") -> str:
 def lines(results: Results) -> list[str]:
     """Return targets, learning curve, mixtures, weights, leave-outs."""
     targets = [
-        f"| {row['target']} | {row['sd_swarm']:.4f} | {row['sd_seeds']:.4f} | {row['ceiling']:.3f} | {row['spearman']:.1f} |"
+        f"| {row['target']} | {row['sd_swarm']:.4f} | {row['sd_seeds']:.4f} | {row['sd_in_block']:.4f} | {row['ceiling']:.3f} | {row['spearman']:.1f} |"
         for row in results["law_targets"]
     ]
     mixtures = [
@@ -154,7 +154,7 @@ def lines(results: Results) -> list[str]:
         for row in results["leave_outs"]
     ]
     return [
-        "| target | sd over mixtures [bpb] | sd over seeds [bpb] | ceiling √reliability | Spearman × 100, out of fold |", "|---|---|---|---|---|",
+        "| target | sd over mixtures [bpb] | sd over seeds [bpb] | noise inside a block [bpb] | ceiling √reliability | Spearman × 100, out of fold |", "|---|---|---|---|---|---|",
         *targets, "", *_curve_lines(results["law_curve"]), "",
         "| mixture | predicted gain on natural [bpb, 95 %] | measured with fresh seeds [bpb, 95 %] | blocks | status |", "|---|---|---|---|---|",
         *mixtures, "", *_weight_lines(results), "",
@@ -201,7 +201,7 @@ def charts(results: Results) -> dict[str, dict[str, Any]]:
     palette = colours([row["target"] for row in points])
     gains = [
         {"mixture": f"{row['mixture']}, {kind}", "gain": row[gain], "lo": row[lo], "hi": row[hi],
-         "verdict": "negligible" if kind == "predicted" else "helps" if row[lo] > 0 else "hurts" if row[hi] < 0 else "undetermined"}
+         "verdict": "predicted" if kind == "predicted" else "helps" if row[lo] > 0 else "hurts" if row[hi] < 0 else "undetermined"}
         for row in results["law_mixtures"] if row["mixture"] != "natural"
         for kind, gain, lo, hi in (("predicted", "gain", "lo", "hi"), ("measured", "measured_gain", "measured_lo", "measured_hi"))
         if row[gain] is not None

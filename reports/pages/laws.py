@@ -89,7 +89,7 @@ def _mixtures(con: duckdb.DuckDBPyConnection, number: int, design: str, name: st
     def draw(rows: tuple[Row, ...]) -> tuple[Spec, ...]:
         points = [
             {"mixture": f"{row['mixture']}, {kind}", "gain": row[gain], "lo": row[lo], "hi": row[hi],
-             "verdict": ("helps" if row[lo] > 0 else "hurts" if row[hi] < 0 else "undetermined") if kind == "measured" else "negligible"}
+             "verdict": ("helps" if row[lo] > 0 else "hurts" if row[hi] < 0 else "undetermined") if kind == "measured" else "predicted"}
             for row in rows if row["mixture"] != "natural"
             for kind, gain, lo, hi in (("predicted", "gain", "lo", "hi"), ("measured", "measured_gain", "measured_lo", "measured_hi"))
             if row[gain] is not None
