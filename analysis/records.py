@@ -474,7 +474,8 @@ def read_table(path: Path, name: str) -> pa.Table:
     rows = pq.read_table(path)
     missing = [column for column in schema.names if column not in rows.schema.names]
     if missing:
-        raise InputError(message(str(path), "columns are missing", missing, f"the columns of {name}"))
+        hint = "Was it written by another version? `mixtrace effects` makes the tables of results again."
+        raise InputError(message(str(path), "columns are missing", missing, f"the columns of {name}", hint))
     return rows.select(schema.names).cast(schema)
 
 
