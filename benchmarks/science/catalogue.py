@@ -12,6 +12,7 @@ STUDIES: dict[str, str] = {
     "oracles": "science",
     "truth": "science",
     "convex": "science",
+    "factorial": "science-factorial",
     "lds": "science-lds",
     "swarm": "science-swarm",
     "ladder": "science-ladder",

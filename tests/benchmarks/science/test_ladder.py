@@ -67,16 +67,19 @@ def test_the_report_shows_the_ladder(workspace: Path, climbed: Results) -> None:
 
 
 def test_claims_hold_and_fail_as_they_must(climbed: Results) -> None:
-    passed = {study: [{"control": "sham", "passed": True}] for study in climbed["controls"]}
-    top = climbed["rungs"][0]["design_id"]
-    whole = [{"rung_design_id": top, "target": "all", "pairs": 12}]
+    top, other = (
+        climbed["rungs"][0]["design_id"],
+        next(r["rung_design_id"] for r in climbed["rungs"] if not r["is_top"]),
+    )
+    passed = {study: [{"control": "sham", "passed": study == top}] for study in climbed["controls"]}
+    whole = [{"rung_design_id": one, "target": "all", "agree": 19, "disagree": 1} for one in (top, other)]
     good = {**climbed, "controls": passed, "rung_agreement": whole}
     assert [claim.holds for claim in ladder.claims(good)] == [True, True]
     bad = {
         **good,
         "controls": {top: [{"control": "shuffle", "passed": False}]},
-        "rung_agreement": [{**whole[0], "pairs": 9}],
+        "rung_agreement": [whole[0], {**whole[1], "disagree": 2}],
     }
-    claims = ladder.claims(bad)
-    assert [claim.holds for claim in claims] == [False, False]
-    assert "shuffle of" in claims[0].found
+    assert [claim.holds for claim in ladder.claims(bad)] == [False, False]
+    nothing = [whole[0], {**whole[1], "agree": 0, "disagree": 0}]
+    assert [claim.holds for claim in ladder.claims({**good, "rung_agreement": nothing})] == [True, False]
