@@ -90,6 +90,7 @@ def write_design(workspace: Path, design: Design, atoms: Atoms, power: list[dict
     body = {
         "design_id": design.design_id,
         "corpus": design.corpus,
+        "tokenizer": storage.file_hash(str(workspace / "tokenizer" / "tokenizer.json")),
         "targets": design.targets,
         "spec": design.spec.model_dump(mode="json"),
         "cells": [asdict(cell) for cell in design.cells],

@@ -22,7 +22,6 @@ from analysis.evaluation import perplexity
 from analysis.evaluation.choice import vocabulary_bytes
 from analysis.heldout import heldout_sets, heldout_texts
 from analysis.slices import Slice, partition
-from pipelines.contracts.errors import ConfigError, message
 
 
 @dataclass(frozen=True)
@@ -137,14 +136,15 @@ def _evaluate_run(
     """Score a run of ours with the tokens of the workspace, as its own evaluation does."""
     import torch
 
-    from analysis.models.hf_export import read_tokenizer
+    from analysis.evaluation.text_scorers import require_own_context
+    from analysis.models.hf_export import read_tokenizer, require_same_tokenizer
     from analysis.models.neural import TorchLogProb, load
 
     model = load(folder)
     proxy = model.proxy
+    require_same_tokenizer(folder, workspace)
     read_tokenizer(workspace, proxy)
-    if context and context != proxy.context:
-        raise ConfigError(message("--context", "not the run's", context, str(proxy.context)))
+    require_own_context(context, proxy)
     scorer = TorchLogProb(model.to(torch.device(device)))
     sums = perplexity.evaluate(scorer, heldouts, proxy.context, proxy.eos_id)
     return Evaluated(folder.name, proxy.context, proxy.likelihood, _summarise(sums, heldouts, [0] * len(heldouts)))

@@ -52,7 +52,7 @@ def run_finetune(
     """
     from analysis.evaluate_model import target_slices
     from analysis.evaluation.text_scorers import workspace_of
-    from analysis.models.hf_export import read_tokenizer
+    from analysis.models.hf_export import read_tokenizer, require_same_tokenizer
     from analysis.models.neural import load, read_proxy
     from analysis.slices import partition
 
@@ -60,6 +60,7 @@ def run_finetune(
     if proxy.model not in ("llama", "lstm", "bert"):
         raise ConfigError(message(str(run), "no hidden states to classify", proxy.model, "a llama, an LSTM or a BERT"))
     place = workspace or workspace_of(run)
+    require_same_tokenizer(run, place)
     read_tokenizer(place, proxy)
     slices = target_slices(place, design, run)
     found = labels_of(place, labels, slices)

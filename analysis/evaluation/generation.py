@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from pipelines.contracts.errors import ConfigError, InputError, message
+from pipelines.contracts.errors import ConfigError, InputError, ResourceError, message
 
 MAX_ROWS = 64
 """Prompts that are continued at once."""
@@ -132,6 +133,7 @@ def generate(model: TextGenerator, prompts: Sequence[str], sampling: Sampling) -
 
     Raises:
         InputError: if so many new tokens leave no room for a prompt in the model's context.
+        ResourceError: if not even one prompt fits the device; fewer at a time are tried before.
     """
     room = model.context - sampling.max_new_tokens + 1  # the last token is written and not read
     if room < 1:
@@ -143,13 +145,32 @@ def generate(model: TextGenerator, prompts: Sequence[str], sampling: Sampling) -
     written: list[str] = [""] * len(rows)
     for length in sorted({len(row) for row in rows}):
         places = [index for index, row in enumerate(rows) if len(row) == length]
-        for start in range(0, len(places), MAX_ROWS):
-            some = places[start : start + MAX_ROWS]
+        at, most = 0, MAX_ROWS
+        while at < len(places):
+            some = places[at : at + most]
             draws = [np.random.default_rng([sampling.seed, index]) for index in some]
-            ids = generate_ids(model, np.stack([rows[index] for index in some]), sampling, draws)
+            try:
+                ids = generate_ids(model, np.stack([rows[index] for index in some]), sampling, draws)
+            except torch.OutOfMemoryError as error:
+                most = _fewer(model, len(some), length, str(error))
+                continue
             for index, one in zip(some, ids, strict=True):
                 written[index] = model.decode(one)
+            at += len(some)
     return written
+
+
+def _fewer(model: TextGenerator, n_rows: int, length: int, fault: str) -> int:
+    """Return how many prompts to continue at once on a device that is out of memory.
+
+    Raises:
+        ResourceError: if it was one.
+    """
+    if n_rows == 1:
+        what = f"out of memory: {fault.splitlines()[0]}"
+        hint = "Give fewer --max-new-tokens, or --device cpu."
+        raise ResourceError(message(model.name, what, f"1 prompt of {length} tokens", "room for one prompt", hint))
+    return n_rows // 2
 
 
 def generate_ids(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from analysis.evaluation.generation import Steps, TextGenerator
-from analysis.evaluation.text_scorers import hf_scorer, open_run, text_encoder, workspace_of
+from analysis.evaluation.text_scorers import hf_scorer, open_run, require_own_context, text_encoder, workspace_of
 from analysis.models.hf_import import HfLogProb, load_hf
 from analysis.models.llama import Llama, Past
 
@@ -33,6 +33,7 @@ def open_generator(
         return hf_generator(load_hf(folder, context, device))
     model, tokenizer = open_run(folder, workspace or workspace_of(folder), device)
     proxy = model.proxy
+    require_own_context(context, proxy)
     return TextGenerator(
         folder.name,
         text_encoder(tokenizer),

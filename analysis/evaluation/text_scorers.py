@@ -32,10 +32,10 @@ def open_scorer(
 
     Raises:
         InputError: if the folder is no model, or the tokenizer is another than the run's.
-        ConfigError: if the model is not causal, or knows no token that starts a text.
+        ConfigError: if the model is not causal, knows no token that starts a text, or is a run of another context.
     """
     if (folder / "run.json").exists():
-        return _run_scorer(folder, workspace or workspace_of(folder), device)
+        return _run_scorer(folder, workspace or workspace_of(folder), context, device)
     return hf_scorer(load_hf(folder, context, device))
 
 
@@ -63,12 +63,13 @@ def hf_scorer(model: HfLogProb) -> TextScorer:
     return TextScorer(model, encode, model.start_id, model.context, model.name, likeliest)
 
 
-def _run_scorer(run: Path, workspace: Path, device: str) -> TextScorer:
+def _run_scorer(run: Path, workspace: Path, context: int | None, device: str) -> TextScorer:
     """Open a run of ours."""
     from analysis.models.neural import TorchLogProb
 
     model, tokenizer = open_run(run, workspace, device)
     proxy = model.proxy
+    require_own_context(context, proxy)
     likeliest = _likeliest(model, proxy.vocab_size, torch.device(device))
     return TextScorer(TorchLogProb(model), text_encoder(tokenizer), proxy.eos_id, proxy.context, run.name, likeliest)
 
@@ -80,12 +81,24 @@ def open_run(run: Path, workspace: Path, device: str) -> tuple[Any, Tokenizer]:
         InputError: if the folder is no such run, or the tokenizer is another than the run's.
         ConfigError: if the model is not causal.
     """
+    from analysis.models.hf_export import require_same_tokenizer
     from analysis.models.neural import load
 
     model = load(run)
     require_causal([model.proxy.model], str(run))
+    require_same_tokenizer(run, workspace)
     tokenizer = open_tokenizer(workspace, model.proxy)
     return model.to(torch.device(device)).eval(), tokenizer
+
+
+def require_own_context(context: int | None, proxy: Proxy) -> None:
+    """Refuse another context than that which a run was trained with.
+
+    Raises:
+        ConfigError: with both.
+    """
+    if context and context != proxy.context:
+        raise ConfigError(message("--context", "not the run's", context, str(proxy.context)))
 
 
 def open_tokenizer(workspace: Path, proxy: Proxy) -> Tokenizer:

@@ -76,6 +76,24 @@ def read_tokenizer(workspace: Path, proxy: Proxy) -> dict[str, Any]:
     return body
 
 
+def require_same_tokenizer(run: Path, workspace: Path) -> None:
+    """Refuse a workspace whose tokenizer is not the one that the run's study was made with, even of the same size.
+
+    Raises:
+        InputError: with both hashes.
+    """
+    design = run.resolve().parents[1] / "design.json"
+    if not design.exists():  # trained by `trainer.train` directly: the vocabulary is all that can be compared
+        return
+    path = workspace / "tokenizer" / "tokenizer.json"
+    trained_with = json.loads(design.read_text("utf-8")).get("tokenizer")
+    found = storage.file_hash(str(path)) if path.exists() else "no file"
+    if found != trained_with:
+        expected = f"hash {trained_with}"
+        hint = "Curating again with another recipe makes another tokenizer."
+        raise InputError(message(str(path), f"not the tokenizer of run {run.name}", f"hash {found}", expected, hint))
+
+
 def _names(body: dict[str, Any]) -> dict[int, str]:
     names = {index: text for text, index in body["model"]["vocab"].items()}
     return names | {token["id"]: token["content"] for token in body["added_tokens"]}

@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from torch.nn import functional
 
 from analysis.models.neural import check_rows
-from pipelines.contracts.errors import ConfigError, InputError, message
+from pipelines.contracts.errors import ConfigError, InputError, ResourceError, message
 
 DEFAULT_CONTEXT = 1024
 NOTHING = -1
@@ -94,6 +94,7 @@ class HfLogProb:
 
         Raises:
             InputError: if rows are longer than the context or hold ids outside the vocabulary.
+            ResourceError: if not even one row fits the device; fewer rows at a time are tried before.
         """
         bare = ids[:, 0] == NOTHING
         if bare.any():
@@ -106,15 +107,34 @@ class HfLogProb:
         ends = np.where(mask.any(1), mask.shape[1] - mask[:, ::-1].argmax(1), 0)  # tokens up to the last one asked for
         order = np.argsort(-ends, kind="stable")
         order = order[ends[order] > 0]
-        at = 0
+        at, most = 0, len(order)
         while at < len(order):
             width = int(ends[order[at]])
-            rows = order[at : at + max(1, MAX_LOGITS // (width * self.vocab_size))]
-            out[rows, :width] = self._logp(ids[rows, : width + 1])
+            rows = order[at : at + max(1, min(most, MAX_LOGITS // (width * self.vocab_size)))]
+            try:
+                out[rows, :width] = self._logp(ids[rows, : width + 1])
+            except torch.OutOfMemoryError as error:
+                most = self._fewer(rows, width, str(error))
+                continue
             at += len(rows)
         out = np.where(mask, out, 0.0)
         out[bare, 1:], out[bare, 0] = out[bare, :-1].copy(), 0.0
         return out
+
+    def _fewer(self, rows: np.ndarray, width: int, fault: str) -> int:
+        """Return how many rows to try next on a device that is out of memory.
+
+        Raises:
+            ResourceError: if it was one.
+        """
+        if len(rows) == 1:
+            got = f"1 row of {width} tokens, vocabulary {self.vocab_size}"
+            where = f"{self.name} on {self.model.device}"
+            what = f"out of memory: {fault.splitlines()[0]}"
+            raise ResourceError(
+                message(where, what, got, "room for one row", "Give a smaller --context, or --device cpu.")
+            )
+        return len(rows) // 2
 
     def _logp(self, rows: np.ndarray) -> np.ndarray:
         """[batch, width + 1] ids to [batch, width] nats; what stands right of a token plays no part."""

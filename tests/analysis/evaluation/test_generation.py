@@ -1,5 +1,7 @@
 """Generation against `transformers`: its warpers, its greedy search; our cache against no cache."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from analysis.models.hf_export import export_run
 from analysis.models.hf_import import load_hf
 from analysis.models.llama import Past
 from analysis.models.neural import build, initialise
-from pipelines.contracts.errors import ConfigError, InputError
+from pipelines.contracts.errors import ConfigError, InputError, ResourceError
 from tests.analysis.evaluation.runs import VOCAB, run_folder
 from tests.analysis.toy import small_proxy
 
@@ -165,3 +167,34 @@ def test_models_without_a_cache_read_everything_again(tmp_path, model):
 def test_what_cannot_be_sampled_with_is_refused(wrong, fault):
     with pytest.raises(ConfigError, match=fault):
         Sampling(**wrong)
+
+
+def test_a_device_out_of_memory_continues_fewer_prompts_at_a_time(run):
+    model = open_generator(run)
+    sizes = []
+
+    def begin(most):
+        def steps(ids, inner):
+            sizes.append(len(ids))
+            if len(ids) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
+            return inner(ids)
+
+        def started():
+            inner = model.begin()
+            return lambda ids: steps(ids, inner)
+
+        return started
+
+    prompts = ["the cat", "the dog", "the man", "the boy", "the girl"]
+    sampling = Sampling(4, temperature=1.0)
+    expected = generate(model, prompts, sampling)
+    assert generate(dataclasses.replace(model, begin=begin(2)), prompts, sampling) == expected
+    assert max(sizes) > 2
+    with pytest.raises(ResourceError, match=r"full-0: out of memory: CUDA out of memory.: got 1 prompt of"):
+        generate(dataclasses.replace(model, begin=begin(0)), prompts, sampling)
+
+
+def test_another_context_than_the_runs_is_refused(run):
+    with pytest.raises(ConfigError, match="not the run's: got 64; expected 32"):
+        open_generator(run, context=64)

@@ -13,7 +13,8 @@ from analysis.evaluation.tasks import MAX_PAIRS, task_items
 from analysis.evaluation.text_items import score_text_items
 from analysis.evaluation.text_scorers import open_scorer
 from analysis.models.hf_export import export_run
-from pipelines.contracts.errors import ConfigError
+from pipelines.contracts import storage
+from pipelines.contracts.errors import ConfigError, InputError
 from tests.analysis.evaluation.runs import VOCAB, run_folder, write_run
 from tests.analysis.toy import small_proxy
 
@@ -80,3 +81,24 @@ def test_what_cannot_be_asked_is_refused(run, tmp_path):
     masked = write_run(tmp_path / "bert-0", "bert", small_proxy().vocab_size)
     with pytest.raises(ConfigError, match="pseudo-perplexity cannot be ranked"):
         open_scorer(masked, run.parents[3])
+
+
+def test_another_tokenizer_of_the_same_size_is_refused(tmp_path):
+    run = run_folder(tmp_path)
+    path = tmp_path / "tokenizer" / "tokenizer.json"
+    (run.parents[1] / "design.json").write_text(json.dumps({"tokenizer": storage.file_hash(str(path))}))
+    assert open_scorer(run).context == 64
+    body = json.loads(path.read_text("utf-8"))
+    vocabulary = body["model"]["vocab"]
+    first, second = list(vocabulary)[5:7]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    path.write_text(json.dumps(body))
+    with pytest.raises(
+        InputError, match=r"tokenizer.json: not the tokenizer of run full-0: got hash \w+; expected hash"
+    ):
+        open_scorer(run)
+
+
+def test_another_context_than_the_runs_is_refused(run):
+    with pytest.raises(ConfigError, match="not the run's: got 32; expected 64"):
+        open_scorer(run, context=32)

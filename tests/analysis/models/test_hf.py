@@ -18,7 +18,7 @@ from transformers import (
 
 from analysis.evaluation.perplexity import cut_windows
 from analysis.models.hf_import import NOTHING, load_hf
-from pipelines.contracts.errors import ConfigError, InputError
+from pipelines.contracts.errors import ConfigError, InputError, ResourceError
 from tests.analysis.toy import byte_bpe
 
 TEXTS = ["The cat sat on the mat, and the cat saw a bat.", "Über 中文 and <|end|> too", "x"] * 3
@@ -147,3 +147,29 @@ def test_models_that_are_not_causal_are_refused(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({**body, "architectures": ["BertForMaskedLM"]}))
     with pytest.raises(ConfigError, match="not a causal language model: got BertForMaskedLM; expected"):
         load_hf(tmp_path)
+
+
+def test_a_device_out_of_memory_scores_fewer_rows_at_a_time(gpt2, monkeypatch):
+    scorer = load_hf(gpt2)
+    ids = np.random.default_rng(0).integers(1, VOCAB - 40, (7, 12))
+    mask = np.ones((7, 11), bool)
+    expected, whole = scorer.logp(ids, mask), scorer._logp
+    sizes = []
+
+    def small(most):
+        def logp(rows):
+            sizes.append(len(rows))
+            if len(rows) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory.\nmore")
+            return whole(rows)
+
+        return logp
+
+    monkeypatch.setattr(scorer, "_logp", small(2))
+    np.testing.assert_allclose(scorer.logp(ids, mask), expected, atol=1e-5)
+    assert sizes == [7, 3, 1, 1, 1, 1, 1, 1, 1]
+    monkeypatch.setattr(scorer, "_logp", small(0))
+    with pytest.raises(
+        ResourceError, match=r"out of memory: CUDA out of memory.: got 1 row of 11 tokens, vocabulary 300"
+    ):
+        scorer.logp(ids, mask)
