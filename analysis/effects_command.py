@@ -21,6 +21,7 @@ from analysis.looks import ALPHA, describe, level_of, read_looks
 from analysis.metric_grades import cell_metric_rows, metric_rows, ranked_cells
 from analysis.noise import BASE, family_noise, power_rows
 from analysis.noise_registry import study_noise
+from analysis.recommendations import format_recommendations, recommend
 from analysis.statistics.multiple_testing import Correction
 from analysis.verdicts import adequacy_row, control_rows, correction_of, judge, void_reason, withheld_reason, withhold
 from pipelines.contracts.errors import InputError, message
@@ -43,13 +44,14 @@ def run_effects(workspace: Path, design_id: str | None = None, *, as_json: bool 
     if said := describe(level):
         print(said)
     print(format_effects(tables["effects"], tables["controls"], tables["noise"], spec))
+    print("\n".join(format_recommendations(tables["recommendations"])))
 
 
 def measure_study(study_folder: Path) -> dict[str, list[dict]]:
     """Estimate and judge the effects of a study and write its tables; what other methods predicted stays in place.
 
     Returns:
-        Rows of `effects`, `noise`, `power`, `controls`.
+        Rows of `effects`, `noise`, `power`, `controls`, `recommendations`, `metrics`, `cell_metrics`.
 
     Raises:
         InputError: if it has no finished run.
@@ -68,20 +70,21 @@ def measure_study(study_folder: Path) -> dict[str, list[dict]]:
     effects = estimate(study, contrasts, level.blocks, body["design_id"], fdr, utility, level.nominal)
     add_dilution(effects, study, contrasts, study_folder, spec["blocks"])
     noise = study_noise(study_folder, study, contrasts)
-    retrained = [row for row in effects if row["method"] == "retrain"]
-    own = family_noise(noise, None, "measured")
     asked = [one for one in contrasts if one.method == "retrain"]
-    power = power_rows(asked, spec["blocks"], spec["prior_sd_bpb"], body["design_id"], own, correction_of(study_folder))
+    known = family_noise(noise, None, "measured")
     adequacy = adequacy_row(study, targets, spec["blocks"], body["design_id"])
+    retrained = [row for row in effects if row["method"] == "retrain"]
     controls = [*control_rows(retrained, body["design_id"]), *([adequacy] if adequacy else [])]
-    reason = withheld_reason(controls, spec["proxy"]["adequacy"])
-    effects = [*withhold(effects, reason), *predicted_rows(study_folder)]
+    effects = withhold(effects, withheld_reason(controls, spec["proxy"]["adequacy"]))
     cells = ranked_cells(records.read_table(study_folder / "cells.parquet", "cells"))
     tables = {
-        "effects": effects,
+        "effects": [*effects, *predicted_rows(study_folder)],
         "noise": noise,
-        "power": power,
+        "power": power_rows(
+            asked, spec["blocks"], spec["prior_sd_bpb"], body["design_id"], known, correction_of(study_folder)
+        ),
         "controls": controls,
+        "recommendations": recommendations_of(study_folder, effects, contrasts, utility),
         "metrics": metric_rows(study.values, study.facts, cells, spec["blocks"], body["design_id"]),
         "cell_metrics": cell_metric_rows(study.values, spec["blocks"], body["design_id"]),
     }
@@ -89,6 +92,15 @@ def measure_study(study_folder: Path) -> dict[str, list[dict]]:
     for name, rows in tables.items():
         records.write_table(study_folder / f"{name}.parquet", records.from_rows(rows, name), name)
     return tables
+
+
+def recommendations_of(
+    study: Path, effects: list[dict], contrasts: list[Contrast], utility: Mapping[str, float]
+) -> list[dict]:
+    """Return the rows of `recommendations` of a study: its judged effects, with what its decisions and blocks cost."""
+    tokens = {row["cell"]: row["tokens"] for row in records.read_table(study / "cells.parquet", "cells").to_pylist()}
+    dropped = {row["slice"]: row for row in records.read_table(study / "slices.parquet", "slices").to_pylist()}
+    return recommend(effects, contrasts, tokens, dropped, utility, correction_of(study))
 
 
 def find_study(workspace: Path, design_id: str | None) -> Path:

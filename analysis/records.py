@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from analysis.evaluation.tables import EVALUATION_TABLES
 from analysis.influence.tables import INFLUENCE_TABLES
+from analysis.judgement_tables import JUDGEMENT_TABLES
 from analysis.laws.tables import LAW_TABLES
 from analysis.record_fields import BOOL as _BOOL
 from analysis.record_fields import DESIGN as _DESIGN
@@ -293,73 +294,6 @@ LOOKS = table(
         field("effects_seen", _BOOL, "whether effects had been estimated before blocks were added"),
     ],
 )
-NOISE = table(
-    "noise",
-    "How much a score moves when nothing but seeds changes; the registry: valid for its own key only.",
-    [
-        _DESIGN,
-        field("proxy_id", _STRING, "key: hash of the proxy"),
-        field("tokens", _INT, "key: training tokens of a run", "tokens"),
-        field("lr", _FLOAT, "key: peak learning rate"),
-        _METRIC,
-        field("cell_type", _STRING, "key: base (the full mixture by itself), or the family of the differences"),
-        field(
-            "vary",
-            _STRING,
-            "seeds that change from block to block: all, or only init, data or order (these do not add up)",
-        ),
-        _TARGET,
-        _POPULATION,
-        field(
-            "sd_between_seeds",
-            _FLOAT,
-            "sd over blocks of the cell, or of the baselines of the differences",
-            "bits per byte",
-        ),
-        field(
-            "sd_paired", _FLOAT, "sd of paired differences; null for a cell by itself", "bits per byte", nullable=True
-        ),
-        field(
-            "sd_lo",
-            _FLOAT,
-            "lower end of the 95 % interval of the sd (of differences where there are any)",
-            "bits per byte",
-        ),
-        field("sd_hi", _FLOAT, "upper end of that interval", "bits per byte"),
-        field("rho", _FLOAT, "correlation over blocks that pairing achieved", nullable=True),
-        field("n_blocks", _INT, "blocks", "blocks"),
-    ],
-)
-POWER = table(
-    "power",
-    "Minimum detectable effect at 80 % power.",
-    [
-        _DESIGN,
-        field("family", _STRING, "family"),
-        field("sd", _FLOAT, "sd of paired differences that was used", "bits per byte"),
-        field(
-            "sd_source", _STRING, "assumed (prior), registry (other studies of the same key), or measured in this study"
-        ),
-        field("n_blocks", _INT, "blocks", "blocks"),
-        field("tests", _INT, "tests in the family", "tests"),
-        field("df", _FLOAT, "degrees of freedom of the variance, moderated over the family"),
-        field("mde", _FLOAT, "at alpha .05", "bits per byte"),
-        field("mde_worst_case", _FLOAT, "at the level that the family's first discovery must reach", "bits per byte"),
-    ],
-)
-CONTROLS = table(
-    "controls",
-    "The study's own checks: if sham, shuffle, canary or adequacy fails, verdicts are withheld.",
-    [
-        _DESIGN,
-        field("control", _STRING, "sham, shuffle, canary or adequacy"),
-        field("passed", _BOOL, "whether the check holds"),
-        field("estimate", _FLOAT, "mean over targets of the control's effect", "bits per byte", nullable=True),
-        field("lo", _FLOAT, "lower end of its 95 % interval", "bits per byte", nullable=True),
-        field("hi", _FLOAT, "upper end of its 95 % interval", "bits per byte", nullable=True),
-        field("detail", _STRING, "what was found and what was expected"),
-    ],
-)
 _RUNG = [
     field("design_id", _STRING, "ladder: the study that is its top rung"),
     field("rung_design_id", _STRING, "study that is the rung"),
@@ -425,7 +359,7 @@ RUNG_ANSWERS = table(
 TABLES: dict[str, pa.Schema] = {
     schema.metadata[b"table"].decode(): schema
     for schema in (SLICES, SLICE_ATOMS, CELLS, CONTRASTS, CONTRAST_CELLS, MIXTURE_WEIGHTS, RUNS, CURVES, SCORES, ITEM_SCORES,
-                   TASK_ITEM_SCORES, LOOKS, EFFECTS, NOISE, POWER, CONTROLS, RUNGS, RUNG_AGREEMENT, RUNG_ANSWERS,
+                   TASK_ITEM_SCORES, LOOKS, EFFECTS, *JUDGEMENT_TABLES, RUNGS, RUNG_AGREEMENT, RUNG_ANSWERS,
                    *LAW_TABLES, *EVALUATION_TABLES, *INFLUENCE_TABLES)
 }  # fmt: skip
 

@@ -22,7 +22,29 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
         "made-up facts in a small share of them: their own test must improve, and no other score may move. If "
         "either fails, the study is void."
     )
-    return Page("controls", "Controls", (*void_banners(con), intro, _controls(con), _power(con), _noise(con)))
+    return Page(
+        "controls", "Controls", (*void_banners(con), trust(con), intro, _controls(con), _power(con), _noise(con))
+    )
+
+
+def trust(con: duckdb.DuckDBPyConnection) -> Block:
+    """Ask of every study, in order, whether it can be trusted."""
+    return figure(
+        con,
+        "trust",
+        "Can this study be trusted?",
+        "In the order of asking: is the proxy good enough, do the controls hold, how noisy is it, and what could it have seen?",
+        "SELECT * FROM trust_table",
+        (
+            DESIGN_COLUMN,
+            Column("question", "question"),
+            Column("verdict", "result", "verdict"),
+            Column("value", "number [bpb]", "effect"),
+            Column("lo", "95 % from", "effect"),
+            Column("hi", "to", "effect"),
+            Column("detail", "found and expected", "long"),
+        ),
+    )
 
 
 def _controls(con: duckdb.DuckDBPyConnection) -> Block:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reports.blocks import Block, Finding, Findings, Page, Prose, Row, Tile, Tiles, query
-from reports.format import byte_size, count, share, short_count
+from reports.format import byte_size, count, effect, share, short_count
 from reports.pages.study import finding
 
 if TYPE_CHECKING:
@@ -25,12 +25,13 @@ FROM curated
 # Own-slice removal hurts by construction and is no finding.
 _EFFECTS = """
 SELECT * FROM effect_table
-WHERE design_id = ? AND method NOT IN ('ngram', 'law', 'ekfac', 'tracin') AND family NOT IN ('own-slice', 'controls', 'canary')
+WHERE design_id = ? AND method NOT IN ('ngram', 'law', 'ekfac', 'tracin') AND family NOT IN ('own-slice', 'controls', 'canary', 'robustness-lr', 'robustness-tokens')
 -- what dilution alone does not explain comes first
 ORDER BY family = 'decisions' DESC, metric, abs(estimate - coalesce(dilution, 0)) DESC NULLS LAST, contrast, target
 """
 _OWN = """
-SELECT count(*) AS tests, count(*) FILTER (verdict = 'helps') AS helps, min(estimate) AS least, max(estimate) AS most
+SELECT count(*) AS tests, count(*) FILTER (verdict = 'helps') AS helps, count(*) FILTER (verdict = 'withheld') AS withheld,
+  count(*) FILTER (lo > 0) AS above, min(estimate) AS least, max(estimate) AS most
 FROM effect_table WHERE design_id = ? AND method NOT IN ('ngram', 'law', 'ekfac', 'tracin') AND family = 'own-slice' AND metric = 'bpb'
   AND estimate IS NOT NULL
 """
@@ -78,6 +79,7 @@ def corpus_tiles(total: Row) -> Block:
 def study_findings(con: duckdb.DuckDBPyConnection, study: Row) -> Findings:
     """Say what a study found: determined effects first, and how many tests determined nothing."""
     title = f"What the study “{study['name']}” found"
+    trust = trust_finding(query(con, "SELECT * FROM trust_table WHERE design_id = ?", [study["design_id"]]))
     if query(
         con,
         "SELECT 1 FROM controls WHERE NOT passed AND control IN ('sham', 'shuffle', 'canary') AND design_id = ?",
@@ -85,11 +87,14 @@ def study_findings(con: duckdb.DuckDBPyConnection, study: Row) -> Findings:
     ):
         return Findings(
             title,
-            (Finding("Nothing: a control failed, so the study is void and no verdict is printed here.", "hurts"),),
+            (
+                *trust,
+                Finding("Nothing: a control failed, so the study is void and no verdict is printed here.", "hurts"),
+            ),
         )
     effects = query(con, _EFFECTS, [study["design_id"]])
     determined = [row for row in effects if row["verdict"] in ("helps", "hurts")]
-    items = [finding(row) for row in determined[:_LISTED]]
+    items = [*trust, *(finding(row) for row in determined[:_LISTED])]
     if len(determined) > _LISTED:
         items.append(
             Finding(f"… and {len(determined) - _LISTED} more determined effects, in the tables below.", "helps")
@@ -112,11 +117,37 @@ def study_findings(con: duckdb.DuckDBPyConnection, study: Row) -> Findings:
         items.append(Finding(text, "withheld"))
     own = query(con, _OWN, [study["design_id"]])[0]
     if own["tests"]:
-        text = (
-            f"By construction, removing a slice hurts its own target: {own['helps']} of {own['tests']} such effects are determined "
-            f"({own['least']:+.2f} to {own['most']:+.2f} bpb)."
-        )
-        items.append(Finding(text.replace("-", "−"), "undetermined"))
-    if not items:
+        items.append(Finding(own_sentence(own), "undetermined"))
+    if not effects and not own["tests"]:
         items.append(Finding("No effect was estimated yet: run `mixtrace effects`.", "undetermined"))
     return Findings(title, tuple(items))
+
+
+def own_sentence(own: Row) -> str:
+    """Say what leaving slices out does to their own targets, which is no finding.
+
+    >>> own_sentence({"tests": 6, "helps": 0, "withheld": 6, "above": 6, "least": 0.3, "most": 1.25})
+    'By construction, removing a slice hurts its own target: 6 of 6 intervals lie above 0 (+0.30 to +1.25 bpb); no verdict, as above.'
+    """
+    size = f"({own['least']:+.2f} to {own['most']:+.2f} bpb)".replace("-", "−")
+    if own["withheld"]:
+        said = f"{own['above']} of {own['tests']} intervals lie above 0 {size}; no verdict, as above."
+    else:
+        said = f"{own['helps']} of {own['tests']} such effects are determined {size}."
+    return f"By construction, removing a slice hurts its own target: {said}"
+
+
+def trust_finding(rows: tuple[Row, ...]) -> tuple[Finding, ...]:
+    """Say in one sentence whether a study can be trusted: its controls, then noise and power as numbers."""
+    checks = [row for row in rows if row["verdict"] is not None]
+    if not checks:
+        return ()
+    said = [
+        f"{row['check']} {row['verdict']}" + (f" ({effect(row['value'])} bpb)" if row["value"] is not None else "")
+        for row in checks
+    ]
+    numbers = [f"{'seeds alone' if row['check'] == 'noise' else 'detectable'} {row['value']:.3f} bpb"
+               for row in rows if row["check"] in ("noise", "power") and row["value"] is not None]  # fmt: skip
+    failed = any(row["verdict"] == "failed" for row in checks)
+    text = f"Can it be trusted? {', '.join(said)}; {'; '.join(dict.fromkeys(numbers)) or 'noise unknown'}."
+    return (Finding(text, "failed" if failed else "passed"),)

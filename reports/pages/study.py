@@ -92,7 +92,7 @@ def finding(row: Row) -> Finding:
     """
     unit = "bpb" if row["metric"] == "bpb" else "bpb of margin"
     size = f"{effect(row['estimate'])} {unit} [{effect(row['lo'])}, {effect(row['hi'])}]"
-    dropped = row["family"] == "decisions"
+    dropped = row["family"] in ("decisions", "utility")
     change, speaks_of = ("when swapped in", "dropping ") if dropped else ("when left out", "")
     if row.get("dilution") is not None:
         change += f", of which its share alone (dilution) predicts {effect(row['dilution'])}"

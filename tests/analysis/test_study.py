@@ -525,7 +525,7 @@ def test_effects_speak_json_and_a_missing_study_is_named(
     capsys.readouterr()
     run_effects(workspace, trained.name, as_json=True)
     tables = json.loads(capsys.readouterr().out)
-    assert set(tables) == {"effects", "noise", "power", "controls", "metrics", "cell_metrics"}
+    assert set(tables) == {"effects", "noise", "power", "controls", "recommendations", "metrics", "cell_metrics"}
     with pytest.raises(InputError, match="no such study"):
         run_effects(workspace, "0123456789ab")
 

@@ -237,6 +237,13 @@ def _write_effects(study: Path, bpb: dict) -> None:
             }
         ],
     )
+    _write(study, "recommendations", [
+        {"decision": "too-short", "contrast": f"add-short on {target}", "target": target, "population": "unfiltered", "weight": 1 / 3,
+         "estimate": 0.03, "lo": 0.01, "hi": 0.05, "n_blocks": BLOCKS, "verdict": "helps", "answer": answer, "more_blocks": more,
+         "more_tokens": more and 2 * TOKENS * more, "dropped_documents": 10, "dropped_tokens": 1000, "reason": "because",
+         "sign_at_lower_rate": "same", "sign_at_more_tokens": sign}
+        for target, answer, more, sign in (("web", "keep", None, "same"), ("wiki", "undecided", 4, "opposite"), ("code", "either", None, "undetermined"))
+    ])  # fmt: skip
     _write(study, "power", [
         {"family": family, "sd": sd, "sd_source": source, "n_blocks": BLOCKS, "tests": 12, "df": 13.0, "mde": 1.68 * sd, "mde_worst_case": 2.9 * sd}
         for family in ("own-slice", "cross-slice", "decisions") for source, sd in (("assumed", 0.02), ("measured", 0.011))

@@ -14,7 +14,9 @@ from study_builder import BLOCKS, CELLS, DESIGN, TARGETS, TOKENS
 
 from analysis import records, slices
 from pipelines.contracts.errors import InputError
+from reports.blocks import Figure
 from reports.commands import build
+from reports.pages import controls, overview
 from reports.publish import open_snapshot, publish
 
 
@@ -200,3 +202,43 @@ def test_a_study_without_tasks_and_samples_renders(studied_workspace, tmp_path):
     page = build(workspace).read_text("utf-8")
     assert "The studies of this workspace name no tasks." in page
     assert "No run has written samples" in page
+
+
+def test_trust_comes_first_and_in_order(studied_workspace):
+    with open_snapshot(publish(studied_workspace)) as con:
+        rows = con.sql('SELECT "check", verdict, value, detail FROM trust_table').fetchall()
+        checks = [row[0] for row in rows]
+        assert checks == ["sham", "shuffle", "noise", "power", "power"]
+        assert [row[1] for row in rows[:3]] == ["passed", "passed", None]
+        noise = rows[2]
+        assert "correlation by pairing 0.50" in noise[3]
+        assert any("too few blocks" in row[3] for row in rows if row[0] == "power")
+        page = {block.name: block for block in controls.page(con).blocks if isinstance(block, Figure)}
+        assert list(page)[0] == "trust"
+        first = overview.study_findings(con, {"design_id": DESIGN, "name": "tiny"}).items[0]
+        assert first.text.startswith("Can it be trusted? sham passed (")
+        assert first.verdict == "passed"
+
+
+def test_a_failed_control_is_in_the_sentence(void_workspace):
+    with open_snapshot(publish(void_workspace)) as con:
+        first = overview.study_findings(con, {"design_id": DESIGN, "name": "tiny"}).items[0]
+    assert "sham failed" in first.text
+    assert first.verdict == "failed"
+
+
+def test_decisions_are_on_a_page_of_their_own(studied_workspace):
+    with open_snapshot(publish(studied_workspace)) as con:
+        rows = con.sql("SELECT target, answer, sign FROM decision_table").fetchall()
+        assert rows == [("code", "either", "not shown"), ("web", "keep", "stays"), ("wiki", "undecided", "turns")]
+    page = build(studied_workspace).read_text(encoding="utf-8")
+    assert "What to do about each decision" in page
+    assert page.index("Can this study be trusted?") < page.index("Did the controls hold?")
+
+
+def test_own_slices_of_a_withheld_study_read_well(studied_workspace, tmp_path):
+    workspace = copy_of(studied_workspace, tmp_path)
+    rewrite(workspace, "effects", verdict="withheld", reason="withheld: the proxy does not beat the 3-gram")
+    page = build(workspace).read_text(encoding="utf-8")
+    assert "3 of 3 intervals lie above 0" in page
+    assert "such effects are determined" not in page
