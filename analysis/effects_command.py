@@ -80,9 +80,7 @@ def measure_study(study_folder: Path) -> dict[str, list[dict]]:
     tables = {
         "effects": [*effects, *predicted_rows(study_folder)],
         "noise": noise,
-        "power": power_rows(
-            asked, spec["blocks"], spec["prior_sd_bpb"], body["design_id"], known, correction_of(study_folder)
-        ),
+        "power": power_rows(asked, spec["blocks"], spec["prior_sd_bpb"], body["design_id"], known, fdr),
         "controls": controls,
         "recommendations": recommendations_of(study_folder, effects, contrasts, utility),
         "metrics": metric_rows(study.values, study.facts, cells, spec["blocks"], body["design_id"]),

@@ -19,7 +19,8 @@ def study_noise(folder: Path, study: Study, contrasts: list[Contrast]) -> list[d
     rates = {cell["name"]: cell.get("lr") or body["spec"]["proxy"]["lr"] for cell in body["cells"]}
     vary = {"full": "all", **{cell["name"]: cell["vary"] for cell in body["cells"] if cell.get("vary", "all") != "all"}}
     keys = cell_keys(study, rates)
-    return noise_rows(study, keys, vary, contrasts, body["targets"], body["spec"]["blocks"], body["design_id"])
+    blocks = 1 + max(study.runs["block"].to_pylist(), default=-1)
+    return noise_rows(study, keys, vary, contrasts, body["targets"], blocks, body["design_id"])
 
 
 def known_noise(workspace: Path, folder: Path, contrasts: list[Contrast], key: CellKey) -> dict[str, FamilyNoise]:

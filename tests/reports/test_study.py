@@ -214,7 +214,7 @@ def test_trust_comes_first_and_in_order(studied_workspace):
         assert "correlation by pairing 0.50" in noise[3]
         assert any("too few blocks" in row[3] for row in rows if row[0] == "power")
         page = {block.name: block for block in controls.page(con).blocks if isinstance(block, Figure)}
-        assert list(page)[0] == "trust"
+        assert next(iter(page)) == "trust"
         first = overview.study_findings(con, {"design_id": DESIGN, "name": "tiny"}).items[0]
         assert first.text.startswith("Can it be trusted? sham passed (")
         assert first.verdict == "passed"
