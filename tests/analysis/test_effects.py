@@ -11,7 +11,7 @@ import pytest
 from analysis import records
 from analysis.designs import Contrast
 from analysis.designs.robustness import UTILITY
-from analysis.effects import Study, dilution, learning_slope, load_study, measure, with_utility
+from analysis.effects import Study, _check_numerics, dilution, learning_slope, load_study, measure, with_utility
 from analysis.effects_command import format_effects
 from analysis.verdicts import adequacy_row, control_rows, judge, void_reason
 from pipelines.contracts.errors import InputError
@@ -197,3 +197,11 @@ def test_by_is_stricter_than_bh() -> None:
     rows = measure(study({"x": 0.008}), [contrast("x", t, "cross-slice") for t in TARGETS], 5, "d")
     bh, by = (judge([dict(row) for row in rows], fdr=fdr) for fdr in ("bh", "by"))
     assert all(one["q"] < other["q"] or other["q"] == 1 for one, other in zip(bh, by, strict=True))
+
+
+def test_runs_of_a_study_that_were_computed_differently_are_refused(tmp_path):
+    run = {"model": "llama", "device": "cpu", "dtype": "float32", "compiled": True}
+    runs = [{**run, "run_id": "full-0"}, {**run, "run_id": "full-1"}]
+    _check_numerics(tmp_path, [*runs, {**run, "run_id": "ngram_full-0", "model": "ngram", "compiled": False}])
+    with pytest.raises(InputError, match=r"not computed alike: got full-0 .*'float32'.* and full-2 .*'bfloat16'"):
+        _check_numerics(tmp_path, [*runs, {**run, "run_id": "full-2", "dtype": "bfloat16"}])
