@@ -46,10 +46,7 @@ class StudySwarm:
 
 
 def read_swarm(folder: Path) -> StudySwarm:
-    """Read the swarm of a study.
-
-    Weights of the swarm are the shares that were really drawn: a planned weight is drawn only up to chance, and a law of
-    planned weights takes that chance for noise.
+    """Read the swarm of a study; its weights are the planned ones.
 
     Args:
         folder: of the study.
@@ -66,10 +63,10 @@ def read_swarm(folder: Path) -> StudySwarm:
     rows = records.read_table(folder / "mixture_weights.parquet", "mixture_weights").to_pylist()
     slices = tuple(spec.slices)
     cells = [cell for cell in dict.fromkeys(row["cell"] for row in rows) if cell.startswith(SWARM)]
-    drawn = np.array([_shares(rows, cell, slices, "drawn_tokens") for cell in cells])
+    weights = np.array([_shares(rows, cell, slices) for cell in cells])
     targets = tuple(body["targets"])
     values = np.array([_values(study, cell, 0, targets) for cell in cells])
-    swarm = swarm_of(slices, targets, drawn, values, runs=cells)
+    swarm = swarm_of(slices, targets, weights, values, runs=cells)
     natural, sham = (
         np.array([_values(study, cell, block, swarm.targets) for block in range(spec.blocks)])
         for cell in ("full", "sham")
@@ -86,11 +83,11 @@ def slice_mixtures(rows: list[dict], slices: tuple[str, ...]) -> dict[str, np.nd
         slices: names of the slices.
     """
     inside = {row["atom"]: row["weight"] for row in rows if row["cell"] == "full"}
-    whole = dict(zip(slices, _shares(rows, "full", slices, "weight"), strict=True))
+    whole = dict(zip(slices, _shares(rows, "full", slices), strict=True))
     found = {}
     for cell in dict.fromkeys(row["cell"] for row in rows):
         mine = {row["atom"]: row for row in rows if row["cell"] == cell}
-        weights = dict(zip(slices, _shares(rows, cell, slices, "weight"), strict=True))
+        weights = dict(zip(slices, _shares(rows, cell, slices), strict=True))
         natural = all(
             atom in inside
             and math.isclose(row["weight"] / weights[row["slice"]], inside[atom] / whole[row["slice"]], rel_tol=1e-6)
@@ -101,11 +98,11 @@ def slice_mixtures(rows: list[dict], slices: tuple[str, ...]) -> dict[str, np.nd
     return found
 
 
-def _shares(rows: list[dict], cell: str, slices: tuple[str, ...], column: str) -> list[float]:
+def _shares(rows: list[dict], cell: str, slices: tuple[str, ...]) -> list[float]:
     sums = dict.fromkeys(slices, 0.0)
     for row in rows:
         if row["cell"] == cell:
-            sums[row["slice"]] += row[column]
+            sums[row["slice"]] += row["weight"]
     total = sum(sums.values())
     return [value / total for value in sums.values()]
 
@@ -122,7 +119,7 @@ def _question(swarm_spec: SwarmSpec, spec: DesignSpec, rows: list[dict], folder:
             available[row["slice"]] += row["pool_tokens"]
     upper = upper_limits(slices, swarm_spec.caps, available, spec.tokens, spec.max_epochs)
     importance = np.array([swarm_spec.importance(target) for target in swarm.targets])
-    natural = np.array(_shares(rows, "full", slices, "weight"))
+    natural = np.array(_shares(rows, "full", slices))
     lower = lower_limits(slices, swarm_spec.floors, upper)
     models = slice_models(folder, slices, dict(zip(swarm.targets, importance, strict=True)))
     return Question(natural, upper, importance, lower, models)

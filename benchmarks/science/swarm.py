@@ -38,10 +38,10 @@ class Settings:
         baselines: whether uniform, RegMix and MixMin are run with fresh seeds, too.
     """
 
-    runs: int = 48
+    runs: int = 96
     leave_out: int = 2
     blocks: int = 5
-    tokens: int = 65_536
+    tokens: int = 131_072
     eval_tokens: int = 4_000
     replicates: int = 100
     laws: tuple[str, ...] = tuple(LAWS)

@@ -1,4 +1,4 @@
-"""A swarm's study on a small workspace, its scores made from a known law of the weights that were drawn."""
+"""A swarm's study on a small workspace, its scores made from a known law of the weights."""
 
 from __future__ import annotations
 
@@ -62,8 +62,7 @@ def finish_runs(workspace: Path, design_file: Path, noise: float = 0.01) -> Path
         folder = study / "runs" / f"{cell.name}-{block}"
         if (folder / "run.json").exists():
             continue
-        column = "drawn_tokens" if cell.blocks else "weight"
-        mine = np.array([sum(r[column] for r in rows if (r["cell"], r["slice"]) == (cell.name, s)) for s in SLICES])
+        mine = np.array([sum(r["weight"] for r in rows if (r["cell"], r["slice"]) == (cell.name, s)) for s in SLICES])
         rng = np.random.default_rng([spec.seed, block, sum(cell.name.encode())])
         shift = np.random.default_rng([spec.seed, block]).normal(0, 0.01)
         bpb = loss(mine / mine.sum()) + shift + 0.1 * (cell.transform == "shuffle") + rng.normal(0, noise, 3)

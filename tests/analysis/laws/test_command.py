@@ -49,7 +49,7 @@ def table(study: Path, name: str) -> list[dict]:
     return records.read_table(study / f"{name}.parquet", name).to_pylist()
 
 
-def test_weights_are_those_that_were_drawn(workspace: Path) -> None:
+def test_weights_and_values_are_those_of_the_runs(workspace: Path) -> None:
     asked = read_swarm(find_swarm(workspace, None))
     assert asked.swarm.slices == asked.swarm.targets == SLICES
     np.testing.assert_allclose(asked.swarm.weights.sum(1), 1)
