@@ -15,6 +15,7 @@ from analysis.commands import contrasts_of
 from analysis.designs import Contrast
 from analysis.effects import load_study
 from analysis.influence.rungs import Agreement, pair_differences, pairs_of, with_intervals
+from analysis.looks import added_blocks
 from analysis.models import Proxy
 from analysis.ngram_contrasts import PREFIX
 from pipelines.contracts.errors import InputError, message
@@ -87,7 +88,7 @@ def read_rung(workspace: Path, design_id: str) -> Rung:
         proxy["model"],
         size.parameters if size else None,
         tokens,
-        spec["blocks"],
+        spec["blocks"] + added_blocks(folder),
         float(np.mean([body["train_cpu_s"] for body in bodies])),
         float(size.flops_per_token) * tokens if size else None,
         {contrast.name: contrast for contrast in contrasts},

@@ -11,6 +11,7 @@ STUDIES: dict[str, str] = {
     "simulations": "science",
     "oracles": "science",
     "truth": "science",
+    "canary": "science",
     "convex": "science",
     "factorial": "science-factorial",
     "lds": "science-lds",
