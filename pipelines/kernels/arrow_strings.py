@@ -33,7 +33,9 @@ class StringBuffers(NamedTuple):
         return int(np.diff(self.offsets).max(initial=0))
 
 
-def string_buffers(array: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray) -> StringBuffers:
+def string_buffers(
+    array: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray, *, padded: bool = True
+) -> StringBuffers:
     """View a string column as bytes and offsets, without copying the bytes where that is safe.
 
     Bytes are copied when the Arrow buffer ends less than PAD_BYTES after the last text (its size, not its
@@ -41,6 +43,7 @@ def string_buffers(array: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray
 
     Args:
         array: `string` or `large_string` without nulls; slices, empty arrays and several chunks are fine.
+        padded: false for kernels that read nothing behind the last byte of a text; one chunk is then never copied.
 
     Raises:
         TypeError: Not a column of strings.
@@ -51,7 +54,7 @@ def string_buffers(array: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray
     if array.null_count:
         raise ValueError(f"string_buffers: nulls in the column: got {array.null_count}; expected none")
     if isinstance(array, pa.ChunkedArray):
-        return _concatenate([string_buffers(chunk) for chunk in array.chunks])
+        return _concatenate([string_buffers(chunk, padded=padded) for chunk in array.chunks])
     _, offset_buffer, data_buffer = array.buffers()
     if len(array) == 0 or offset_buffer is None:  # an empty array may have no buffers
         return _freeze(np.zeros(PAD_BYTES, np.uint8), np.zeros(1, np.int64))
@@ -59,7 +62,7 @@ def string_buffers(array: pa.StringArray | pa.LargeStringArray | pa.ChunkedArray
     offsets = np.frombuffer(offset_buffer, width)[array.offset : array.offset + len(array) + 1]
     first, last = int(offsets[0]), int(offsets[-1])
     offsets = offsets.astype(np.int64) - first
-    if data_buffer is not None and last + PAD_BYTES <= data_buffer.size:
+    if last > first and last + (PAD_BYTES if padded else 0) <= data_buffer.size:
         return _freeze(np.frombuffer(data_buffer, np.uint8)[first:], offsets)
     data = np.zeros(last - first + PAD_BYTES, np.uint8)
     if last > first:

@@ -36,7 +36,7 @@ def exactly_lowerable(
     texts = text.to_pylist()
     for row in np.flatnonzero(needs_python):
         texts[row] = texts[row].lower()
-    return string_buffers(pa.array(texts, pa.large_string()))
+    return string_buffers(pa.array(texts, pa.large_string()), padded=False)
 
 
 @njit(**KERNEL)
@@ -45,7 +45,7 @@ def _find(data: np.ndarray, offsets: np.ndarray, rows: np.ndarray, found: np.nda
     for row in rows:
         if _is_ascii(data, offsets[row], offsets[row + 1]):
             continue
-        first, second = data[offsets[row] : offsets[row + 1]], data[offsets[row] + 1 : offsets[row + 1] + 1]
+        first, second = data[offsets[row] : offsets[row + 1] - 1], data[offsets[row] + 1 : offsets[row + 1]]
         hits = uint8(0)
         for p in range(len(first)):
             dotted_i = (first[p] == _DOTTED_I[0]) & (second[p] == _DOTTED_I[1])

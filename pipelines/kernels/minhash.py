@@ -136,7 +136,7 @@ def minhash_signatures(
         Signatures, word counts and shingle counts.
     """
     params = params or MinHashParams()
-    buffers = string_buffers(text)
+    buffers = string_buffers(text, padded=False)
     buffers = exactly_lowerable(text, buffers, read_only(np.arange(buffers.rows), np.int64))
     signatures = np.full((buffers.rows, params.num_perm), EMPTY, np.uint32)
     n_words, n_shingles = np.zeros(buffers.rows, np.int32), np.zeros(buffers.rows, np.int32)
@@ -170,7 +170,7 @@ def shingle_hashes(
         Sorted unique hashes per chosen document.
     """
     params = params or MinHashParams()
-    buffers = string_buffers(text)
+    buffers = string_buffers(text, padded=False)
     rows = read_only(np.arange(buffers.rows) if rows is None else rows, np.int64)
     buffers = exactly_lowerable(text, buffers, rows)
     sizes = np.diff(buffers.offsets)[rows]

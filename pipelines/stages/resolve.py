@@ -131,7 +131,18 @@ def run_map(context: Context, task: Task, progress: Progress) -> Iterator[tuple[
 
 
 _BATCH_BYTES = 16 << 20  # of documents that are read and sent together: every batch costs the reduce, too
-_DOCUMENT_COLUMNS = [*match.KEY_COLUMNS, "doc_id", "date", "text", "text_bytes", "edits"]
+_DOCUMENT_COLUMNS = [
+    "row",
+    "doc_id",
+    "native_id",
+    "source",
+    "url",
+    "date",
+    "text",
+    "text_bytes",
+    "content_hash",
+    "edits",
+]
 
 
 def _signal_columns(recipe: Recipe) -> list[str]:

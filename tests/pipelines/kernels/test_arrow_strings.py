@@ -71,3 +71,15 @@ def test_nulls_and_other_types_are_refused() -> None:
     with pytest.raises(TypeError, match="expected string or large_string"):
         string_buffers(pa.array([b"a"]))
     assert texts(string_buffers(pa.array([None, "a"]).slice(1))) == ["a"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=40), max_size=12), st.integers(0, 12), st.booleans())
+def test_without_padding_nothing_is_copied(rows: list[str], start: int, large: bool) -> None:
+    array = pa.array(rows, pa.large_string() if large else pa.string()).slice(start)
+    buffers = string_buffers(array, padded=False)
+    assert texts(buffers) == array.to_pylist()
+    assert not buffers.data.flags.writeable
+    if buffers.offsets[-1]:
+        held = np.frombuffer(array.buffers()[2], np.uint8)
+        assert np.shares_memory(buffers.data, held)
