@@ -85,7 +85,6 @@ class SwarmSpec(StrictModel):
         strength: ends of the Dirichlet strength, drawn log-uniform: low ends give mixtures far from natural.
         caps: most weight of a slice, in the swarm and in the optimum.
         floors: least weight of a slice, in the swarm and in the optimum.
-        utility: weight of each target in the utility; 0 for the others; all alike if none is named.
         single_slices: also train on each slice alone, which the baseline MixMin needs.
     """
 
@@ -94,12 +93,7 @@ class SwarmSpec(StrictModel):
     strength: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (1.0, 20.0)
     caps: dict[SliceName, float] = Field(default_factory=dict)
     floors: dict[SliceName, float] = Field(default_factory=dict)
-    utility: dict[SliceName, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
     single_slices: bool = False
-
-    def importance(self, target: str) -> float:
-        """Return the weight of a target in the utility, on any scale."""
-        return self.utility.get(target, 0.0) if self.utility else 1.0
 
 
 class ConfirmationSpec(StrictModel):
@@ -134,7 +128,7 @@ class DesignSpec(StrictModel):
         halves: random halves of all data (`halves`).
         canary: share of the slots that hold the canary's made-up facts; 0 for a study without that control.
         fdr: how p values are corrected within a family: bh (the default), or by for any dependence and unequal noise.
-        utility: weight of each target in the utility of a decision; equal if not named, 0 for a target that is left out.
+        utility: weight of each target in the utility of a decision or mixture; equal if not named, 0 for a target that is left out.
         robustness: train the decisions again at a third of the rate, and on twice the tokens.
         seed_components: train the full mixture with only weights, documents or order changing from block to block.
         blocks: seed tuples; every cell is run once in each.
@@ -195,7 +189,7 @@ class DesignSpec(StrictModel):
     def _names_are_slices(self) -> DesignSpec:
         swapped = (self.near_duplicates.slice,) if self.near_duplicates else ()
         reweighted = self.reweight.slices if self.reweight else ()
-        drawn = (*self.swarm.caps, *self.swarm.floors, *self.swarm.utility) if self.swarm else ()
+        drawn = (*self.swarm.caps, *self.swarm.floors) if self.swarm else ()
         doses = (
             *(self.thresholds.slices if self.thresholds else ()),
             *(self.duplication.slices if self.duplication else ()),

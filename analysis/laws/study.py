@@ -12,6 +12,7 @@ import numpy as np
 
 from analysis import records
 from analysis.design_file import DesignSpec, SwarmSpec
+from analysis.designs.robustness import target_weights
 from analysis.designs.swarm import ONLY, SWARM
 from analysis.effects import Study, load_study
 from analysis.laws.capped_simplex import lower_limits, upper_limits
@@ -118,7 +119,8 @@ def _question(swarm_spec: SwarmSpec, spec: DesignSpec, rows: list[dict], folder:
         if row["cell"] == "full":
             available[row["slice"]] += row["pool_tokens"]
     upper = upper_limits(slices, swarm_spec.caps, available, spec.tokens, spec.max_epochs)
-    importance = np.array([swarm_spec.importance(target) for target in swarm.targets])
+    parts = target_weights(spec.utility, tuple(spec.slices))
+    importance = np.array([parts[target] for target in swarm.targets])
     natural = np.array(_shares(rows, "full", slices))
     lower = lower_limits(slices, swarm_spec.floors, upper)
     models = slice_models(folder, slices, dict(zip(swarm.targets, importance, strict=True)))

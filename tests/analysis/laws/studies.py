@@ -48,6 +48,9 @@ def write_design_file(workspace: Path, text: str = DESIGN, name: str = "swarm") 
 
 def plan_study(workspace: Path, design_file: Path) -> Path:
     """Write the tables of a design; no run."""
+    tokenizer = workspace / "tokenizer" / "tokenizer.json"
+    tokenizer.parent.mkdir(exist_ok=True)
+    tokenizer.write_text("{}")  # a study names the tokenizer of its runs
     design, atoms = open_design(workspace, design_file)
     return write_design(workspace, design, atoms, make_plan(design, atoms, 1).power)
 

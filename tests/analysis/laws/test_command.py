@@ -19,7 +19,7 @@ from analysis.laws.power import PowerLaw
 from analysis.laws.study import read_swarm
 from analysis.laws.tables import LAW_TABLES
 from pipelines.contracts.errors import InputError
-from tests.analysis.laws.studies import SLICES, finish_runs, loss, plan_study, write_design_file
+from tests.analysis.laws.studies import DESIGN, SLICES, finish_runs, loss, plan_study, write_design_file
 from tests.reports.workspace_builder import build_curated
 
 FEW = {"linear": (LinearLaw(1e-4),), "power": (PowerLaw(1e-2),), "LightGBM": (LightGBMLaw(),)}
@@ -66,6 +66,13 @@ def test_weights_and_values_are_those_of_the_runs(workspace: Path) -> None:
     assert models is not None
     assert models.log_probability_nats.shape == (6, 3)  # 2 components of 3 targets under 3 models
     assert models.log_probability_nats.max() < 0
+
+
+def test_the_utility_is_that_of_the_design(tmp_path: Path) -> None:
+    made = build_curated(tmp_path)
+    finish_runs(made, write_design_file(made, DESIGN + "utility: {web: 3, code: 1}\n"))
+    asked = read_swarm(find_swarm(made, None))
+    assert asked.question.importance.tolist() == [0.75, 0, 0.25]
 
 
 def test_every_table_is_written(study: Path) -> None:
