@@ -66,12 +66,7 @@ class GradientAttributor:
 
     def score(self, units: Sequence[Unit], queries: Sequence[Query]) -> np.ndarray:
         """Return [units, queries] float64 nats per token of the query if the unit is removed, fill = none."""
-        tau = np.zeros((len(units), len(queries)))
-        for scale, directions in self._directions(queries):
-            for at, unit in enumerate(units):
-                gradient = mean_gradient(self.model, unit.rows)
-                tau[at] += scale * unit.tokens / self.train_tokens * _products(directions, gradient)
-        return tau
+        return score_together([self], units, queries)[0]
 
     def score_rows(self, rows: np.ndarray, queries: Sequence[Query]) -> np.ndarray:
         """Return the influence of single rows that training saw once.
@@ -97,6 +92,35 @@ class GradientAttributor:
             set_weights(self.model, point.weights)
             found = [point.precondition(mean_gradient(self.model, query.rows, query.mask)) for query in queries]
             yield point.scale, torch.stack(found)
+
+
+def score_together(
+    attributors: Sequence[GradientAttributor], units: Sequence[Unit], queries: Sequence[Query]
+) -> list[np.ndarray]:
+    """Score by several methods that take gradients at the same weights of one model; each gradient is taken once.
+
+    Returns:
+        Per attributor, [units, queries] float64 nats per token of the query if the unit is removed, fill = none.
+
+    Raises:
+        ValueError: if models or weights differ.
+    """
+    first = attributors[0]
+    for other in attributors[1:]:
+        same = len(other.points) == len(first.points) and other.model is first.model
+        if not same or any(a.weights is not b.weights for a, b in zip(first.points, other.points, strict=True)):
+            raise ValueError(f"influence: {first.method} and {other.method} differ in their weights; expected the same")
+    tau = [np.zeros((len(units), len(queries))) for _ in attributors]
+    for points in zip(*(one.points for one in attributors), strict=True):
+        set_weights(first.model, points[0].weights)
+        asked = [mean_gradient(first.model, query.rows, query.mask) for query in queries]
+        directions = [torch.stack([point.precondition(gradient) for gradient in asked]) for point in points]
+        for at, unit in enumerate(units):
+            gradient = mean_gradient(first.model, unit.rows)
+            for which, (one, point) in enumerate(zip(attributors, points, strict=True)):
+                share = point.scale * unit.tokens / one.train_tokens
+                tau[which][at] += share * _products(directions[which], gradient)
+    return tau
 
 
 def _products(directions: torch.Tensor, gradient: torch.Tensor) -> np.ndarray:

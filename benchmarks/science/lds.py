@@ -24,6 +24,7 @@ from analysis.commands import open_design
 from analysis.data import HeldOut
 from analysis.influence.ekfac import ekfac
 from analysis.influence.exact_ngram import ExactNgram
+from analysis.influence.gradients import score_together
 from analysis.influence.lds import Lds, linear_datamodelling_score, predict_subsets
 from analysis.influence.protocol import Query, Unit
 from analysis.influence.tracin import tracin
@@ -215,11 +216,10 @@ def _scores_of_run(folder: Path, corpus: Corpus) -> dict[str, np.ndarray]:
     model, states, tokens = load(folder), snapshots.load(folder), record["tokens"]
     weights = {name: value.detach().clone() for name, value in model.named_parameters()}
     order = UnitStream(corpus.path, tuple(range(len(corpus.units))), f"{SEED}/{record['block']}")
-    made = {}
-    for method in ("tracin", "tracin-sgd"):
-        attributor = tracin(model, states, order.rows, tokens, precondition=method == "tracin")
-        made[method] = attributor.score(corpus.units, corpus.queries)
-        print(f"{folder.name}: {method} done", flush=True)
+    along = [tracin(model, states, order.rows, tokens, precondition=adam) for adam in (True, False)]
+    scores = score_together(along, corpus.units, corpus.queries)
+    made = {one.method: tau for one, tau in zip(along, scores, strict=True)}
+    print(f"{folder.name}: tracin done", flush=True)
     made["ekfac"] = ekfac(model, weights, order.rows, tokens).score(corpus.units, corpus.queries)
     print(f"{folder.name}: ekfac done", flush=True)
     np.savez(path, **made)

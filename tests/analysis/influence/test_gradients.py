@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from analysis.influence.convex import HashedSoftmax
 from analysis.influence.ekfac import ekfac
-from analysis.influence.gradients import GradientAttributor, Point, flatten, mean_gradient
+from analysis.influence.gradients import GradientAttributor, Point, flatten, mean_gradient, score_together
 from analysis.influence.protocol import Query, Unit
 from analysis.models.neural import build, initialise
 from pipelines.contracts.errors import ConfigError
@@ -96,3 +98,15 @@ def test_every_neural_proxy_has_gradients_and_curvature(changes: dict) -> None:
     tau = ekfac(model, weights, rows, 6 * 16).score([Unit("itself", rows[:2], 32), Unit("rest", rows[2:], 64)], [mine])
     assert tau[0, 0] > 0  # a text always helps itself: the matrix is positive
     assert tau[0, 0] > tau[1, 0]
+
+
+def test_methods_scored_together_are_those_scored_alone(oracle: Oracle) -> None:
+    twin = HashedSoftmax(VOCAB, CONTEXT, np.zeros_like(oracle.fit.theta))
+    one = exact(oracle, twin)
+    plain = replace(one, method="plain", points=[replace(one.points[0], precondition=lambda g: g, scale=2.0)])
+    together = score_together([one, plain], oracle.units[:3], oracle.queries)
+    for alone, found in zip((one, plain), together, strict=True):
+        np.testing.assert_allclose(found, alone.score(oracle.units[:3], oracle.queries), rtol=1e-12)
+    elsewhere = replace(plain, points=[replace(plain.points[0], weights={"theta": torch.zeros(1)})])
+    with pytest.raises(ValueError, match="exact and plain differ in their weights"):
+        score_together([one, elsewhere], oracle.units, oracle.queries)
