@@ -156,7 +156,7 @@ def with_utility(study: Study, weights: Mapping[str, float]) -> Study:
 def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str) -> list[dict]:
     """Estimate all contrasts.
 
-    Variances are moderated within a family and metric: own-slice cells are noisier and lend to nobody else.
+    Variances are moderated within a family, metric and noise group: own-slice cells are noisier and lend to nobody else.
 
     Args:
         study: finished runs.
@@ -171,7 +171,7 @@ def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str
     counts = np.isfinite(differences).sum(axis=1)
     constant = _constant(differences)
     usable = (counts >= _MIN_BLOCKS) & ~constant
-    groups = np.array([f"{contrast.family}/{contrast.metric}" for contrast in contrasts])
+    groups = np.array([f"{contrast.family}/{contrast.metric}/{contrast.noise_group}" for contrast in contrasts])
     rows = [_row(contrast, design_id, study, int(n)) for contrast, n in zip(contrasts, counts, strict=True)]
     for at in np.flatnonzero(constant):
         rows[at]["reason"] = _joined_reasons(

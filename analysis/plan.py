@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+import pyarrow.compute as pc
+
 from analysis.data import pool_tokens
 from analysis.designs import Cell, Design
 from analysis.heldout import POPULATIONS, heldout_documents
@@ -28,6 +30,7 @@ class Plan:
         train_tokens: in all runs.
         seconds: expected wall time.
         epochs: greatest epochs of an atom per cell, with the atom.
+        text_bytes: text that a run of each cell reads: equal tokens are not equal bytes.
         power: rows of the table `power`.
         notes: what a reader should know.
     """
@@ -36,6 +39,7 @@ class Plan:
     train_tokens: int
     seconds: float
     epochs: dict[str, tuple[str, float]]
+    text_bytes: dict[str, float]
     power: list[dict]
     notes: tuple[str, ...]
 
@@ -71,7 +75,20 @@ def make_plan(design: Design, atoms: Atoms, workers: int, known: Mapping[str, Fa
     train_tokens = sum(design.tokens(cell) for cell, _ in design.runs())
     seconds = _prior_s(design) * train_tokens / PRIOR_TOKENS / workers
     power = power_rows(design.contrasts, design.blocks, spec.prior_sd_bpb, design.design_id, known, spec.fdr or "bh")
-    return Plan(runs, train_tokens, seconds, epochs, power, notes)
+    sizes = bytes_per_token(atoms)
+    text_bytes = {
+        cell.name: design.tokens(cell) * sum(weight * sizes[atom] for atom, weight in cell.mixture.weights.items())
+        for cell in design.cells
+    }
+    return Plan(runs, train_tokens, seconds, epochs, text_bytes, power, notes)
+
+
+def bytes_per_token(atoms: Atoms) -> dict[str, float]:
+    """Return the text per token of every atom, over its training documents."""
+    train = atoms.table.filter(pc.equal(atoms.table["split"], "train"))
+    sums = train.group_by("atom").aggregate([("tokens", "sum"), ("bytes", "sum")])
+    columns = (sums[name].to_pylist() for name in ("atom", "tokens_sum", "bytes_sum"))
+    return {atom: size / tokens for atom, tokens, size in zip(*columns, strict=True)}
 
 
 def _prior_s(design: Design) -> float:
@@ -117,9 +134,12 @@ def format_plan(design: Design, plan: Plan) -> str:
         f"design {spec.name} ({design.design_id}): {len(design.cells)} cells, {design.blocks} blocks, {plan.runs} runs "
         f"of {_budgets(design)} tokens, {plan.train_tokens / 1e6:.1f} M in all",
         f"expected time {plan.seconds / 60:.1f} minutes of training (at {_prior_s(design):g} s per {PRIOR_TOKENS:,} tokens and core, assumed)",
-        f"{'cell':<22} {'role':<10} {'epochs at most':>14}  {'what was changed'}",
+        f"{'cell':<22} {'role':<10} {'epochs at most':>14} {'text (kB)':>9}  {'what was changed'}",
     ]
-    lines += [f"{c.name:<22} {c.role:<10} {plan.epochs[c.name][1]:>14.2f}  {c.description}" for c in design.cells]
+    lines += [
+        f"{c.name:<22} {c.role:<10} {plan.epochs[c.name][1]:>14.2f} {plan.text_bytes[c.name] / 1000:>9,.0f}  {c.description}"
+        for c in design.cells
+    ]
     lines.append(
         f"{'family':<14} {'tests':>5} {'sd (bpb)':>9} {'detectable':>11} {'worst case':>11}   minimum effect at 80 % power"
     )

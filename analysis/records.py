@@ -79,6 +79,7 @@ CONTRASTS = table(
         field("delta", _FLOAT, "half width of what counts as negligible", "bits per byte"),
         field("expected_sign", _INT, "+1 or -1 where a sign is expected by construction, else 0"),
         field("meaning", _STRING, "what a positive estimate says"),
+        field("noise_group", _STRING, "contrasts of a family lend each other variance within such a group only"),
     ],
 )
 CONTRAST_CELLS = table(

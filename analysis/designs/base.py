@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from analysis.design_file import DesignSpec
 from analysis.designs.cells import Cell, Contrast, Family, difference
@@ -82,7 +82,12 @@ DROPPED = "positive: training on {0} instead raises the loss on {1}, so dropping
 
 
 def decision_contrasts(
-    spec: DesignSpec, decision: str, label: str, coef: Mapping[str, float], meaning: str = DROPPED
+    spec: DesignSpec,
+    decision: str,
+    label: str,
+    coef: Mapping[str, float],
+    meaning: str = DROPPED,
+    own: Collection[str] = (),
 ) -> list[Contrast]:
     """Return the contrasts of a decision, one per target: judged on text that no rule has chosen.
 
@@ -92,6 +97,7 @@ def decision_contrasts(
         label: begins the names.
         coef: cell -> coefficient.
         meaning: what a positive estimate says; {0} is the decision, {1} the target.
+        own: targets whose own text the cells change, if they leave that of the others alone.
     """
     return [
         slice_contrast(
@@ -104,6 +110,7 @@ def decision_contrasts(
             population="unfiltered",
             fill="named",
             meaning=meaning.format(decision, target),
+            noise_group="own" if target in own else "",
         )
         for target in spec.slices
     ]

@@ -69,6 +69,8 @@ class Contrast:
         expected_sign: +1 or -1 where a sign is expected by construction, else 0.
         meaning: what a positive estimate says.
         method: how the cells are scored: "retrain" or "ngram".
+        noise_group: contrasts of a family with another group lend it no variance: a target whose own text the cells
+            change is noisier than the others.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Contrast:
     expected_sign: int
     meaning: str
     method: str = "retrain"
+    noise_group: str = ""
 
     def __post_init__(self) -> None:
         """Check the coefficients.

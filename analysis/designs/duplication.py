@@ -49,7 +49,8 @@ def duplication(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contra
 
 def _contrasts(spec: DesignSpec, label: str, coef: dict[str, float]) -> list[Contrast]:
     meaning = "positive: reading the same text more often raises the loss on {1}, so avoiding that helps there"
-    return decision_contrasts(spec, DECISION, label, coef, meaning)
+    own = spec.duplication.slices if spec.duplication else ()
+    return decision_contrasts(spec, DECISION, label, coef, meaning, own)
 
 
 def _cell(spec: DesignSpec, section: Duplication, atoms: Atoms, full: Mixture, epochs: float) -> Cell:

@@ -175,4 +175,4 @@ def _with_contrasts(
 
 def _named(spec: DesignSpec, decision: str, label: str, coef: dict[str, float]) -> list[Contrast]:
     meaning = "positive: the loss on {1} falls as the threshold of {0} gets stricter, so strictness helps there"
-    return decision_contrasts(spec, decision, label, coef, meaning)
+    return decision_contrasts(spec, decision, label, coef, meaning, asked(spec).slices)

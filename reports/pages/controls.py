@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reports.blocks import Block, Column, Page, Prose, Row, figure
+from reports.blocks import Block, Column, Page, Prose, Row, figure, query
 from reports.charts import intervals
 from reports.pages.study import DESIGN_COLUMN, no_study, void_banners
 
@@ -23,7 +23,9 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
         "either fails, the study is void."
     )
     return Page(
-        "controls", "Controls", (*void_banners(con), trust(con), intro, _controls(con), _power(con), _noise(con))
+        "controls",
+        "Controls",
+        (*void_banners(con), trust(con), intro, _controls(con), *_looks(con), _power(con), _noise(con)),
     )
 
 
@@ -76,6 +78,32 @@ def _controls(con: duckdb.DuckDBPyConnection) -> Block:
         ),
         draw,
     )
+
+
+def _looks(con: duckdb.DuckDBPyConnection) -> tuple[Block, ...]:
+    """Show the looks at studies that were extended; nothing if none was."""
+    if not query(con, "SELECT 1 FROM looks LIMIT 1"):
+        return ()
+    looks = figure(
+        con,
+        "looks",
+        "Looks",
+        "Studies to which blocks were added after a look at their results: each look may reject at its own level only, so that all of "
+        "them together keep to alpha .05.",
+        "SELECT * FROM looks ORDER BY design_id, look",
+        (
+            DESIGN_COLUMN,
+            Column("look", "look", "count"),
+            Column("at", "blocks were added at"),
+            Column("blocks_before", "blocks seen", "count"),
+            Column("blocks_after", "blocks after", "count"),
+            Column("max_blocks", "at most", "count"),
+            Column("spending", "spending"),
+            Column("level", "level of the look", "number"),
+            Column("alpha_spent", "alpha spent so far", "number"),
+        ),
+    )
+    return (looks,)
 
 
 def _power(con: duckdb.DuckDBPyConnection) -> Block:

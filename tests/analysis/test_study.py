@@ -32,6 +32,7 @@ from analysis.models.hf_export import export_run, read_tokenizer
 from analysis.plan import make_plan
 from analysis.slices import Slice, open_documents, partition
 from analysis.study_runs import RunElement, elements, train_element
+from analysis.training.trainer import run_job
 from pipelines.beam.curate import CurateOptions, choose_engine, run_curate
 from pipelines.beam.sweep import SweepWork, run_sweep
 from pipelines.contracts.errors import ConfigError, InputError
@@ -275,6 +276,42 @@ def test_a_slice_without_held_out_text_is_refused(workspace: Path) -> None:
     path = altered(workspace, "train-only.yaml", ("source = 'notes'", train_only))
     with pytest.raises(ConfigError, match="slice 'notes': no held-out component: got none of population 'kept'"):
         make_plan(*open_design(workspace, path), 1)
+
+
+KINDS = {
+    "reweight": "reweight: {slices: [lines], factors: [2, 0.5]}",
+    "decisions": "decisions: {decisions: {short: [long]}, off: true, min_pool_tokens: 100}",
+    "thresholds": "thresholds: {signal: gopher_words, min: [20, 60], rules: [long]}",
+    "duplication": "duplication: {slices: [lines], epochs: [1, 2], min_duplicate_tokens: 100}",
+    "factorial": "factorial: {factors: {short: [long]}, min_pool_tokens: 100}",
+    "halves": "halves: {groups: 2, pairs: 2}",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_runs_on_a_curated_workspace(workspace: Path, kind: str, capsys: pytest.CaptureFixture) -> None:
+    """Counted, so in a second: the predicates find documents, every cell is drawn, every contrast is estimated."""
+    body = f"name: {kind}\ndesign: {kind}\n{KINDS[kind]}"
+    path = altered(
+        workspace, f"{kind}.yaml", ("name: tiny", body), ("leave_out: [lines, notes]", ""), ("tasks: [cloze]", "tasks: []"),
+        ("near_duplicates: {slice: lines, share: 0.25, min_duplicate_tokens: 50}", ""),
+        ("rejects: {share: 0.25, min_pool_tokens: 200}", ""), ("blocks: 2", "blocks: 2\ncanary: 0.05"), ("tokens: 8192", "tokens: 4096"),
+        ("proxy: {d_model: 16, layers: 1, heads: 1, context: 16, batch: 8, dtype: float32, compile: \"off\"}",
+         "proxy: {model: ngram, order: 2, context: 16, batch: 8}"),
+    )  # fmt: skip
+    runs, numerics = prepare(workspace, path, 1)
+    for item in runs.work(numerics):
+        run_job(item.job, lambda: False)
+    runs.train_ngrams()
+    design, study = runs.design, runs.study
+    run_effects(workspace, design.design_id)
+    rows = records.read_table(study / "effects.parquet", "effects").to_pylist()
+    assert {row["contrast"] for row in rows} >= {one.name for one in design.contrasts}
+    missing = [row["reason"] for row in rows if row["estimate"] is None]
+    assert not [reason for reason in missing if "no variance" not in reason]
+    own = next(row for row in rows if row["family"] == "canary")
+    assert own["estimate"] < -0.3  # counts of a twentieth of the tokens find the facts
+    shutil.rmtree(study)
 
 
 @pytest.fixture(scope="module")

@@ -185,7 +185,7 @@ def _write_effects(study: Path, bpb: dict) -> None:
     for cell in list(CELLS)[1:]:
         for target in TARGETS:
             contrast = _contrast(cell, target)
-            contrasts.append({**contrast, "method": "retrain"})
+            contrasts.append({**contrast, "method": "retrain", "noise_group": ""})
             named = {"contrast": contrast["contrast"], "method": "retrain"}
             coefficients += [
                 {**named, "cell": one, "coefficient": factor} for one, factor in ((cell, 1.0), ("full", -1.0))

@@ -45,6 +45,28 @@ def test_an_interaction_is_a_sum_of_four_cells() -> None:
     assert reason == "only 1 blocks in which all of xy, x, y, full finished"
 
 
+def test_a_noisy_target_does_not_come_between_quiet_ones() -> None:
+    rng = np.random.default_rng(1)
+    targets = ("own", *(f"t{n}" for n in range(6)))
+    values = {}
+    for block in range(4):
+        for target in targets:
+            base = 3 + rng.normal(0, 0.05)
+            values["full", block, "bpb", target, "kept"] = base
+            values["x", block, "bpb", target, "kept"] = base + rng.normal(0, 0.5 if target == "own" else 0.002)
+    study = Study(records.RUNS.empty_table(), values, {})
+
+    def shared_df(group: str) -> float:
+        made = [
+            replace(contrast(difference("x", "full")), name=t, target=t, noise_group=group if t == "own" else "")
+            for t in targets
+        ]
+        return measure(study, made, 4, "d")[1]["df"]
+
+    assert shared_df("") < 6  # one outlier, and the quiet ones take each other for no guide
+    assert shared_df("own") > 10
+
+
 @pytest.mark.parametrize("coef", [{}, {"x": 1.0}, {"x": 1.0, "y": -0.5}, {"x": float("nan"), "y": 1.0}])
 def test_what_does_not_sum_to_zero_is_no_contrast(coef: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="not a contrast"):
