@@ -45,7 +45,7 @@ def _agreement(con: duckdb.DuckDBPyConnection) -> Block:
         con,
         "rung-agreement",
         "Cost against agreement",
-        "Processor seconds of training per run (log), and the share of the pairs determined at the top that the rung puts in the same order.",
+        "Processor seconds of training per run, and the share of the pairs determined at the top that the rung puts in the same order.",
         AGREEMENT_SQL,
         (
             DESIGN_COLUMN,
@@ -75,41 +75,46 @@ def _chart(rows: tuple[Row, ...]) -> tuple[Spec, ...]:
 
 
 def agreement_chart(rows: Sequence[Row]) -> Spec:
-    """Draw one point with its interval per rung: processor seconds per run against agreement.
+    """Draw agreement with its interval per rung, the cheapest on top, its processor seconds per run beside its name.
 
     The top rung stands at its ceiling.
 
     Args:
-        rows: of one ladder, with `rung`, `is_top`, `cpu_s_per_run`, `agreement`, `redrawn`, `lo`, `hi`.
+        rows: of one ladder by cost, with `rung`, `is_top`, `cpu_s_per_run`, `agreement`, `redrawn`, `lo`, `hi`.
     """
-    mine = [{**row, "shown": row["redrawn"] if row["is_top"] else row["agreement"]} for row in rows]
-    x = alt.X(
-        field="cpu_s_per_run",
-        type="quantitative",
-        scale=alt.Scale(type="log"),
-        title="processor time of training per run [s]",
-        axis=alt.Axis(format="~s"),
-    )
-    y_title = "pairs in the order of the top rung"
+    data = [
+        {
+            **row,
+            "label": f"{row['rung']}, {row['cpu_s_per_run']:.2g} s{' (top)' if row['is_top'] else ''}",
+            "shown": row["redrawn"] if row["is_top"] else row["agreement"],
+            "kind": "top rung again: ceiling" if row["is_top"] else "agreement",
+        }
+        for row in rows
+    ]
+    order = [row["label"] for row in data]
     scale = alt.Scale(domain=[0, 1])
-    base = alt.Chart(rows_data(mine), title="agreement with the top rung, 95 % interval").encode(x=x)
-    whiskers = base.mark_rule(color=OKABE_ITO[0], strokeWidth=1.5).encode(
-        y=alt.Y(field="lo", type="quantitative", scale=scale, title=y_title, axis=alt.Axis(format="%")),
-        y2=alt.Y2(field="hi"),
-    )
+    colour = alt.Color(
+        field="kind", type="nominal", title=None,
+        scale=alt.Scale(domain=list(dict.fromkeys(row["kind"] for row in data)), range=list(OKABE_ITO)),
+    )  # fmt: skip
     tooltip = [
         alt.Tooltip(field="rung", type="nominal"),
         *(alt.Tooltip(field=name, type="quantitative", format=".1%") for name in ("shown", "lo", "hi")),
     ]
-    points = base.mark_point(filled=True, size=70, opacity=1, color=OKABE_ITO[0]).encode(
-        y=alt.Y(field="shown", type="quantitative", scale=scale), tooltip=tooltip
+    title = "pairs in the order of the top rung, 95 % interval"
+    base = alt.Chart(rows_data(data)).encode(
+        y=alt.Y(field="label", type="nominal", sort=order, title=None), color=colour, tooltip=tooltip
     )
-    labels = base.mark_text(align="left", dx=7, dy=-7, fontSize=11).encode(
-        y=alt.Y(field="shown", type="quantitative", scale=scale), text=alt.Text(field="rung", type="nominal")
+    whiskers = base.mark_rule(strokeWidth=2).encode(
+        x=alt.X(field="lo", type="quantitative", scale=scale, title=title, axis=alt.Axis(format="%")),
+        x2=alt.X2(field="hi"),
     )
-    bar = alt.Chart(alt.Data(values=[{"claim": 0.9}])).mark_rule(color="#9aa2ae", strokeDash=[4, 3])
-    layers = alt.layer(bar.encode(y=alt.Y(field="claim", type="quantitative")), whiskers, points, labels)
-    return finish(layers, 280)
+    points = base.mark_point(filled=True, size=70, opacity=1).encode(
+        x=alt.X(field="shown", type="quantitative", scale=scale)
+    )
+    claim = alt.Chart(alt.Data(values=[{"claim": 0.9}])).mark_rule(color="#9aa2ae", strokeDash=[4, 3])
+    layers = alt.layer(claim.encode(x=alt.X(field="claim", type="quantitative", scale=scale)), whiskers, points)
+    return finish(layers, 30 * len(order))
 
 
 def _targets(con: duckdb.DuckDBPyConnection) -> Block:
