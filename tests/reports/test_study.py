@@ -244,15 +244,19 @@ def test_own_slices_of_a_withheld_study_read_well(studied_workspace, tmp_path):
     assert "such effects are determined" not in page
 
 
-def test_looks_are_shown_where_there_were_some(studied_workspace: Path, tmp_path: Path, con) -> None:
-    assert not any(block.id == "looks" for block in controls.page(con).blocks if isinstance(block, Figure))
+def looks_of(workspace: Path) -> list[Figure]:
+    with open_snapshot(publish(workspace)) as con:
+        return [block for block in controls.page(con).blocks if isinstance(block, Figure) and block.name == "looks"]
+
+
+def test_looks_are_shown_where_there_were_some(studied_workspace: Path, tmp_path: Path) -> None:
     looked = copy_of(studied_workspace, tmp_path)
+    assert looks_of(looked) == []
     row = {
         "design_id": DESIGN, "look": 1, "at": "2026-01-01T00:00:00+00:00", "blocks_before": 3, "blocks_after": BLOCKS, "max_blocks": 10,
         "spending": "pocock", "level": 0.0208, "alpha_spent": 0.0208, "effects_seen": True,
     }  # fmt: skip
     table = records.from_rows([row], "looks")
     records.write_table(records.study_folder(looked, DESIGN) / "looks.parquet", table, "looks")
-    with open_snapshot(publish(looked)) as other:
-        (shown,) = [block for block in controls.page(other).blocks if isinstance(block, Figure) and block.id == "looks"]
+    (shown,) = looks_of(looked)
     assert [(r["blocks_before"], r["blocks_after"], r["level"]) for r in shown.rows] == [(3, BLOCKS, 0.0208)]
