@@ -170,8 +170,9 @@ def ranked_cells(cells: pa.Table) -> list[str]:
 
 
 def _keys(values: Values, cells: Sequence[str]) -> list[Key]:
-    """Return the metrics of some cells, in the order in which they were found."""
-    return list(dict.fromkeys((metric, target, place) for cell, _, metric, target, place in values if cell in cells))
+    """Return the metrics of some cells, in the order in which they were found; the canary's test is a control."""
+    found = ((metric, target, place) for cell, _, metric, target, place in values if cell in cells)
+    return [key for key in dict.fromkeys(found) if key[2] != "canary"]
 
 
 def _matrix(values: Values, key: Key, cells: Sequence[str], blocks: int) -> np.ndarray:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from analysis import records
 from analysis.evaluation.finetune import FineTuning, fine_tune
@@ -56,6 +57,7 @@ def run_finetune(
     from analysis.models.neural import load, read_proxy
     from analysis.slices import partition
 
+    torch.set_num_threads(1)  # as in training: two threads lose more than they gain at this size
     proxy = read_proxy(run)
     if proxy.model not in ("llama", "lstm", "bert"):
         raise ConfigError(message(str(run), "no hidden states to classify", proxy.model, "a llama, an LSTM or a BERT"))

@@ -88,6 +88,8 @@ def open_run(run: Path, workspace: Path, device: str) -> tuple[Any, Tokenizer]:
     require_causal([model.proxy.model], str(run))
     require_same_tokenizer(run, workspace)
     tokenizer = open_tokenizer(workspace, model.proxy)
+    if device == "cpu":
+        torch.set_num_threads(1)  # as in training: two threads lose more than they gain at this size
     return model.to(torch.device(device)).eval(), tokenizer
 
 

@@ -77,6 +77,11 @@ def test_cells_are_averaged_with_the_interval_of_student():
     assert set(rows["full"]) == set(records.TABLES["cell_metrics"].names)
 
 
+def test_the_test_of_the_canary_is_no_metric():
+    assert _rows(_values(1.0, target="canary", population="canary")) == {}
+    assert cell_metric_rows(_values(1.0, target="canary", population="canary"), BLOCKS, "d") == []
+
+
 def test_controls_are_no_signal():
     rows = [("full", "base"), ("without_a", "treatment"), ("sham", "null"), ("shuffle", "positive")]
     cells = [{"cell": name, "role": role} for name, role in reversed(rows)]
