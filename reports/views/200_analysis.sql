@@ -55,7 +55,9 @@ WITH orders AS (
     SELECT design_id, contrast, method, any_value(cell) AS treatment FROM contrast_cells WHERE coefficient > 0
     GROUP BY design_id, contrast, method HAVING count(*) = 1
 ), budgets AS (
-    SELECT design_id, cell, max(tokens) AS train_tokens FROM runs GROUP BY design_id, cell
+    SELECT c.design_id, c.contrast, c.method, max(r.tokens) AS train_tokens
+    FROM contrast_cells c JOIN runs r ON r.design_id = c.design_id AND r.cell = c.cell
+    WHERE c.coefficient > 0 GROUP BY c.design_id, c.contrast, c.method
 ), detectable AS (
     SELECT design_id, family, max(mde_worst_case) AS mde, max(mde) AS mde_single FROM power WHERE sd_source = 'measured' GROUP BY design_id, family
 ), places AS (
@@ -67,14 +69,14 @@ SELECT e.*, coalesce(o.contrast_order, -1) AS contrast_order, coalesce(t.target_
 FROM effects e
 LEFT JOIN orders o ON o.design_id = e.design_id AND o.contrast = e.contrast
 LEFT JOIN treatments c ON c.design_id = e.design_id AND c.contrast = e.contrast AND c.method = e.method
-LEFT JOIN budgets b ON b.design_id = e.design_id AND b.cell = c.treatment
+LEFT JOIN budgets b ON b.design_id = e.design_id AND b.contrast = e.contrast AND b.method = e.method
 LEFT JOIN detectable d ON d.design_id = e.design_id AND d.family = e.family
 LEFT JOIN places t ON t.design_id = e.design_id AND t.target = e.target;
 COMMENT ON VIEW effect_table IS 'Every effect with its training budget, the smallest effect that could be seen, and what to know about it.';
 COMMENT ON COLUMN effect_table.contrast_order IS 'place of the contrast in the design';
 COMMENT ON COLUMN effect_table.target_order IS 'place of the target among the slices of the design';
 COMMENT ON COLUMN effect_table.treatment IS 'cell that counts +1; the slice or decision, if several do';
-COMMENT ON COLUMN effect_table.train_tokens IS 'tokens that the treatment was trained on [tokens]';
+COMMENT ON COLUMN effect_table.train_tokens IS 'tokens that the treatment was trained on; the most of them, if several cells count as it [tokens]';
 COMMENT ON COLUMN effect_table.mde IS 'minimum detectable effect at the worst-case corrected alpha, from the measured noise [bits per byte]';
 COMMENT ON COLUMN effect_table.mde_single IS 'minimum detectable effect of a single test at alpha .05 [bits per byte]';
 COMMENT ON COLUMN effect_table.note IS 'by construction, or why there is no estimate';
