@@ -43,7 +43,7 @@ def test_the_page_shows_what_is_kept() -> None:
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_what_is_kept_was_measured_in_full_and_holds(name: str) -> None:
+def test_what_is_kept_was_measured_in_full_and_can_be_drawn(name: str) -> None:
     kept, module = RECORDS[name], module_of(name)
     assert kept["settings"] == results.plain(dataclasses.asdict(module.FULL))
     assert {"machine", "versions", "commit", "cpu_s", "wall_s"} <= set(kept)
