@@ -111,7 +111,8 @@ def method_notes(lds: Sequence[dict]) -> dict[str, str | None]:
     for row in lds:
         if row.get("lds") is not None:
             verdict = "" if row["usable"] else ", not usable"
-            part = f"{row['level']} {row['lds']:.2f} [{row['lo']:.2f}, {row['hi']:.2f}]{verdict}"
+            size = "" if row.get("slope") is None else f", sizes to be taken times {row['slope']:.2f}"
+            part = f"{row['level']} {row['lds']:.2f} [{row['lo']:.2f}, {row['hi']:.2f}]{verdict}{size}"
             known = notes.get(row["method"])
             notes[row["method"]] = f"{known}; {part}" if known else f"predicted, not retrained; agreement: {part}"
     return {row["method"]: notes.get(row["method"], "predicted, not retrained; agreement unknown") for row in lds}

@@ -91,6 +91,38 @@ def linear_datamodelling_score(
     return Lds(score, float(lo), float(hi), ceiling(measured), n_subsets, n_queries, n_repeats)
 
 
+def gain(
+    predicted: np.ndarray, rival: np.ndarray, measured: np.ndarray, seed: int = 0, resamples: int = RESAMPLES
+) -> tuple[float, float, float]:
+    """Return by how much a prediction's score is above a rival's, with the 95 % interval of the difference.
+
+    Both are scored on the same resampled subsets and queries, so what they share does not blur the comparison.
+
+    Args:
+        predicted: [subsets, queries].
+        rival: [subsets, queries].
+        measured: [repeats, subsets, queries].
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+    """
+    mean = measured.mean(0)
+    n_subsets, n_queries = mean.shape
+    rng = np.random.default_rng(seed)
+    values = []
+    for _ in range(resamples):
+        at = np.ix_(rng.integers(0, n_subsets, n_subsets), rng.integers(0, n_queries, n_queries))
+        values.append((spearman_columns(predicted[at], mean[at]) - spearman_columns(rival[at], mean[at])).mean())
+    lo, hi = np.percentile(values, [2.5, 97.5])
+    found = spearman_columns(predicted, mean) - spearman_columns(rival, mean)
+    return float(found.mean()), float(lo), float(hi)
+
+
+def slope(predicted: np.ndarray, measured: np.ndarray) -> float:
+    """Return the slope of measured on predicted values, [subsets, queries] each, every query centred: 1 if sizes are right."""
+    x, y = predicted - predicted.mean(0), measured - measured.mean(0)
+    return float((x * y).sum() / (x**2).sum())
+
+
 def spearman_columns(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the Spearman correlation of each column, [rows, columns] twice to [columns]; 0 for a constant column."""
     ranks = [stats.rankdata(values, axis=0) for values in (a, b)]

@@ -12,7 +12,7 @@ from analysis.designs import Contrast, Design
 from analysis.effects import Study
 from analysis.influence.contrasts import TokenScores, from_attribution
 from analysis.influence.documents import extremes
-from analysis.influence.lds import linear_datamodelling_score
+from analysis.influence.lds import linear_datamodelling_score, slope
 from analysis.influence.study import Attribution
 from analysis.influence.validate import lds_row, missing_row, validate
 from analysis.ngram_contrasts import PREFIX
@@ -127,7 +127,9 @@ def cell_lds(design: Design, found: Attribution, study: Study) -> list[dict]:
         places = [scores.queries.index(query) for query in targets]
         per_token = scores.per_token.mean(0)[:, places]
         predicted = -np.stack([found.tokens[cell] for cell in np.array(cells)[whole]]) @ per_token
-        rows.append(lds_row(scores.method, "cells", linear_datamodelling_score(predicted, measured[:, whole])))
+        score = linear_datamodelling_score(predicted, measured[:, whole])
+        found_slope = slope(predicted, measured[:, whole].mean(0))
+        rows.append({**lds_row(scores.method, "cells", score), "slope": found_slope})
     return rows
 
 

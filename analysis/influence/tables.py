@@ -49,6 +49,12 @@ LDS = table(
         field("lo", _FLOAT, "lower end of its 95 % interval (cells: over cells and targets)", nullable=True),
         field("hi", _FLOAT, "upper end of its 95 % interval", nullable=True),
         field("ceiling", _FLOAT, "what noise of the retrains lets the truth reach", nullable=True),
+        field(
+            "slope",
+            _FLOAT,
+            "slope of measured on predicted: 1 if sizes are right, below 1 if predicted too large",
+            nullable=True,
+        ),
         field("sign_agreement", _FLOAT, "share of determined effects whose sign is right", nullable=True),
         field("coverage", _FLOAT, "share of predictions inside the measured 95 % interval", nullable=True),
         field("n_subsets", _INT, "cells or contrasts"),

@@ -71,6 +71,7 @@ def _agreement(pairs: list[tuple[dict, dict]], seed: int) -> dict:
         "lo": float(lo),
         "hi": float(hi),
         "ceiling": None if math.isnan(noise) else math.sqrt(max(0.0, 1 - noise)),
+        "slope": float((x * y).sum() / (x**2).sum()) if x.any() else None,
         "sign_agreement": float((np.sign(x) == np.sign(y))[determined].mean()) if determined else None,
         "coverage": float(np.mean(inside)) if inside else None,
         "n_subsets": len(pairs),

@@ -17,7 +17,8 @@ _HOW = (
     "Gradient methods predict what removing text would do, without retraining: EK-FAC (influence function at the end of the "
     "training) and TracIn (gradients along it). Unit: rise of the loss on the target if the unit is removed and nothing takes its "
     "place; positive = it helps there. A prediction is no verdict. How far it may be believed is the agreement with what was "
-    "retrained: where its interval includes 0 the method is not usable, and what it says below is shown for diagnosis only."
+    "retrained: where its interval includes 0 the method is not usable, and what it says below is shown for diagnosis only. Ranks are "
+    "what it is for: sizes are linear extrapolations, the slope says by how much they are too large."
 )
 _LDS_SQL = (
     "SELECT l.*, d.name AS study FROM lds l JOIN designs d USING (design_id) ORDER BY d.design_order, method, level"
@@ -52,6 +53,7 @@ def _agreement(con: duckdb.DuckDBPyConnection) -> Block:
             Column("lo", "95 % from", "effect"),
             Column("hi", "to", "effect"),
             Column("ceiling", "ceiling", "number"),
+            Column("slope", "slope (1: sizes are right)", "number"),
             Column("sign_agreement", "sign right, of determined", "share"),
             Column("coverage", "inside the measured interval", "share"),
             Column("n_subsets", "cells or contrasts", "count"),

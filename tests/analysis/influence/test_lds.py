@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.influence.lds import ceiling, linear_datamodelling_score, predict_subsets, spearman_columns
+from analysis.influence.lds import ceiling, gain, linear_datamodelling_score, predict_subsets, slope, spearman_columns
 
 
 def study(noise: float, repeats: int = 2, seed: int = 0):
@@ -49,6 +49,16 @@ def test_scores_without_truth_are_not_usable_and_the_interval_holds_95_percent()
         naive += abs(each.mean()) <= 1.96 * each.std(ddof=1) / np.sqrt(len(each))
     assert covered >= 0.85 * trials
     assert naive < 0.6 * trials
+
+
+def test_a_gain_is_paired_and_a_slope_tells_sizes() -> None:
+    tau, members, measured = study(noise=1.0)
+    truth = predict_subsets(tau, members)
+    rough = truth + np.random.default_rng(5).normal(size=truth.shape) * truth.std(0)
+    found, lo, hi = gain(truth, rough, measured, resamples=100)
+    assert 0 < lo < found < hi
+    assert gain(truth, truth, measured, resamples=20) == (0, 0, 0)
+    assert slope(3 * truth, truth) == pytest.approx(1 / 3)
 
 
 def test_columns_agree_with_scipy() -> None:

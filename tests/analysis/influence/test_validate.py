@@ -24,6 +24,7 @@ def test_agreement_by_hand() -> None:
     assert found["lds"] == pytest.approx(stats.spearmanr(truth, guess).statistic)
     assert found["lo"] < found["lds"] < found["hi"]
     assert found["usable"]
+    assert found["slope"] == pytest.approx((truth * guess).sum() / (guess**2).sum())
     strong = np.abs(truth) > 0.5
     assert found["sign_agreement"] == pytest.approx((np.sign(truth) == np.sign(guess))[strong].mean())
     assert found["coverage"] == pytest.approx((np.abs(truth - guess) <= 0.2).mean())

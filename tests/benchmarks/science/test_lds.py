@@ -56,7 +56,7 @@ def test_a_tiny_study_is_trained_and_scored_once(bench: Bench, capsys: pytest.Ca
     for row in found["lds"]:
         assert -1 <= row["lo"] <= row["hi"] <= 1
         assert row["usable"] == (row["lo"] > 0)
-    assert len(lds.claims(found)) == 3
+    assert len(lds.claims(found)) == 4
     assert "| EK-FAC at the end of the training | documents |" in "\n".join(lds.lines(found))
     assert lds.charts(found)["scores"]["layer"]
 
