@@ -15,6 +15,7 @@ STUDIES: dict[str, str] = {
     "convex": "science",
     "factorial": "science-factorial",
     "lds": "science-lds",
+    "swarm_ngram": "science-swarm",
     "swarm": "science-swarm",
     "ladder": "science-ladder",
 }

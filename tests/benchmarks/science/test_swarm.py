@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from analysis.records import list_studies
-from benchmarks.science import swarm
+from benchmarks.science import swarm, swarm_ngram
 from benchmarks.science.contract import Bench
 
 
@@ -37,7 +37,7 @@ def test_every_part_is_shown(results: swarm.Results) -> None:
     for words in ("chosen − LightGBM", "| optimum | ", "| lines | notes | "):
         assert words in text
     assert swarm.charts(results)["predictions"]["layer"]
-    assert len(swarm.claims(results)) == 3
+    assert len(swarm.claims(results)) == 4
 
 
 def test_claims_fail_where_they_must(results: swarm.Results) -> None:
@@ -48,4 +48,13 @@ def test_claims_fail_where_they_must(results: swarm.Results) -> None:
         row["status"] = "not confirmed: the interval includes 0"
     for row in broken["controls"]:
         row["passed"] = False
-    assert [claim.holds for claim in swarm.claims(broken)] == [False, False, False]
+    for row in broken["leave_outs"]:
+        row["retrain"] = {
+            "estimate": -row["law"]["estimate"],
+            "lo": -row["law"]["estimate"],
+            "hi": -row["law"]["estimate"],
+        }
+    assert [claim.holds for claim in swarm.claims(broken)] == [False, False, False, False]
+    for row in broken["law_weights"]:
+        row["weight"] = 0.5
+    assert [claim.holds for claim in swarm_ngram.claims(broken)] == [False, False, False]
