@@ -12,7 +12,7 @@ from analysis.commands import contrasts_of
 from analysis.design_file import DesignSpec
 from analysis.designs import Contrast
 from analysis.designs.cells import CONTROL_FAMILIES
-from analysis.designs.robustness import target_weights
+from analysis.designs.robustness import VARIANTS, target_weights
 from analysis.diverged import add_worst_case
 from analysis.document_intervals import add_document_intervals
 from analysis.effects import Study, dilution, learning_slope, load_study, measure, with_utility
@@ -184,7 +184,7 @@ def format_effects(effects: list[dict], controls: list[dict], noise: list[dict],
     shown = [
         row
         for row in effects
-        if row["method"] == "retrain" and row["metric"] == "bpb" and row["family"] not in CONTROL_FAMILIES
+        if row["method"] == "retrain" and row["metric"] == "bpb" and row["family"] not in (*CONTROL_FAMILIES, *VARIANTS)
     ]
     lines += [_line(row) for row in shown]
     counts: dict[str, int] = {}

@@ -136,8 +136,9 @@ def format_recommendations(rows: Sequence[dict]) -> list[str]:
     lines = [f"{'decision':<18} {'target':<12} {'bpb':>8} {'answer':<10} {'lr/3':<12} {'2x tokens':<12} why"]
     for row in rows:
         size = f"{row['estimate']:>+8.3f}" if row.get("estimate") is not None else f"{'':>8}"
+        why = "verdicts are withheld, see above" if row["answer"] == "withheld" else row["reason"]
         signs = (row["sign_at_lower_rate"] or "", row["sign_at_more_tokens"] or "")
         lines.append(
-            f"{row['decision']:<18} {row['target']:<12} {size} {row['answer']:<10} {signs[0]:<12} {signs[1]:<12} {row['reason'][:90]}"
+            f"{row['decision']:<18} {row['target']:<12} {size} {row['answer']:<10} {signs[0]:<12} {signs[1]:<12} {why}"
         )
     return lines

@@ -47,6 +47,13 @@ def test_without_spread_over_documents_the_interval_is_that_of_the_seeds() -> No
     assert found.hi[0] - 0.3 == pytest.approx(2.7764 * 0.1, rel=1e-4)
 
 
+def test_it_is_never_shorter_than_the_interval_of_the_seeds() -> None:
+    """Few blocks and many components: Satterthwaite's df rise from 2 to 9, and t falls by more than the error grows."""
+    found = new_documents_interval(np.zeros(1), np.array([0.1]), np.array([2.0]), np.array([0.01]), np.array([200.0]))
+    assert found.df[0] > 7
+    assert found.hi[0] == pytest.approx(4.3027 * 0.1, rel=1e-4)
+
+
 def test_it_covers_new_documents_and_the_interval_of_seeds_does_not() -> None:
     """1,500 repetitions of 5 blocks and 40 components: Monte-Carlo se .6 points."""
     rng = np.random.default_rng(6)
