@@ -301,15 +301,33 @@ def sweep(
     commands.finish_study(runs)
 
 
-@app.command()
+_EFFECTS_EPILOG = """
+**Examples**
+
+`mixtrace effects build/demo` — controls, effects, decisions of the newest study
+
+`mixtrace effects build/demo --plus "without_books on code" --minus "without_code on code"` — is one effect larger than another? Effects
+share their baseline, so their intervals do not tell
+"""
+
+
+@app.command(epilog=_EFFECTS_EPILOG)
 def effects(
     workspace: WorkspaceArgument,
     design: Annotated[str | None, typer.Option(help="design_id; default: the newest design.")] = None,
+    plus: Annotated[
+        list[str] | None, typer.Option(help="Contrast to add up, by name; with it only the sum is printed.")
+    ] = None,
+    minus: Annotated[list[str] | None, typer.Option(help="Contrast to take away.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Estimate the effects of a study, with intervals, controls and verdicts."""
+    """Estimate the effects of a study, with intervals, controls, verdicts and what follows for its decisions."""
+    from analysis.derived import run_derived
     from analysis.effects_command import run_effects
 
+    if plus or minus:
+        run_derived(workspace, design, plus or [], minus or [])
+        return
     run_effects(workspace, design, as_json=json)
 
 

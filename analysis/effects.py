@@ -167,7 +167,7 @@ def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str
     Returns:
         One row per contrast, in order, with the columns of `records.ESTIMATES`.
     """
-    differences = np.array([_differences(study, contrast, blocks) for contrast in contrasts])
+    differences = np.array([differences_of(study, contrast, blocks) for contrast in contrasts])
     counts = np.isfinite(differences).sum(axis=1)
     constant = _constant(differences)
     usable = (counts >= _MIN_BLOCKS) & ~constant
@@ -179,7 +179,7 @@ def measure(study: Study, contrasts: list[Contrast], blocks: int, design_id: str
         )
     if not usable.any():
         return rows
-    scale = np.array([_noise_scale(contrast) for contrast in contrasts])[usable]
+    scale = np.array([noise_scale(contrast) for contrast in contrasts])[usable]
     test = moderated_paired_t(differences[usable] / scale[:, None], groups[usable])
     test = PairedT(test.mean * scale, test.se * scale, test.df, test.p, test.lo * scale, test.hi * scale)
     delta = np.array([contrast.delta for contrast in contrasts])[usable]
@@ -217,7 +217,8 @@ def _joined_reasons(*reasons: str | None) -> str:
     return "; ".join(reason for reason in reasons if reason)
 
 
-def _differences(study: Study, contrast: Contrast, blocks: int) -> list[float]:
+def differences_of(study: Study, contrast: Contrast, blocks: int) -> list[float]:
+    """Return a contrast within each block; NaN where one of its runs is missing."""
     found = []
     for block in range(blocks):
         key = (block, contrast.metric, contrast.target, contrast.population)
@@ -226,7 +227,7 @@ def _differences(study: Study, contrast: Contrast, blocks: int) -> list[float]:
     return found
 
 
-def _noise_scale(contrast: Contrast) -> float:
+def noise_scale(contrast: Contrast) -> float:
     """Return the sd of a contrast's noise over that of a difference of two cells, if all cells are equally noisy."""
     return math.sqrt(math.fsum(factor**2 for factor in contrast.coef.values()) / 2)
 

@@ -44,7 +44,8 @@ def run_effects(workspace: Path, design_id: str | None = None, *, as_json: bool 
     if said := describe(level):
         print(said)
     print(format_effects(tables["effects"], tables["controls"], tables["noise"], spec))
-    print("\n".join(format_recommendations(tables["recommendations"])))
+    for line in format_recommendations(tables["recommendations"]):
+        print(line)
 
 
 def measure_study(study_folder: Path) -> dict[str, list[dict]]:
