@@ -83,7 +83,7 @@ def _verdict(row: dict, q: float, tost_q: float, alpha: float) -> str:
 
 
 def control_rows(effects: list[dict], design_id: str) -> list[dict]:
-    """Check the controls: the sham must not stand out, the shuffle must hurt, the canary must be found and only it.
+    """Check the controls: the sham must not stand out, the shuffle must hurt, the canary must be found, and only it.
 
     The mean effect over targets is tested with the t of its targets' moderated errors (their average
     variance; targets of one run are correlated, so this is not divided by their number).
@@ -120,10 +120,11 @@ def control_rows(effects: list[dict], design_id: str) -> list[dict]:
 
 
 def _canary_rows(effects: list[dict], design_id: str) -> list[dict]:
-    """Check the canary, if the design has one: its own test must improve, and no other may stand out.
+    """Check the canary, if the design has one: its own test must improve, and no other may move by more than delta.
 
-    The estimate and interval are those of its own test. How many of the others are proven negligible is said, not
-    asked: what a study of few blocks cannot prove about the canary, it cannot prove about a slice either.
+    The estimate and interval are those of its own test. The facts take the place of real text, so their true effect on
+    other targets is small and not 0: a target counts as moved if its interval lies beyond +-delta. How many are proven
+    negligible is said, not asked: what few blocks cannot prove about the canary, they cannot prove about a slice.
     """
     own = next((row for row in effects if row["family"] == "canary"), None)
     if own is None:
@@ -132,13 +133,14 @@ def _canary_rows(effects: list[dict], design_id: str) -> list[dict]:
     others = [one for one in effects if one["family"] == "controls" and one["slice"] == own["slice"]]
     if own.get("estimate") is None or not any(one.get("estimate") is not None for one in others):
         return [{**row, "detail": "no run of it finished, so nothing is known about the study"}]
-    significant = [one["target"] for one in others if one["q"] is not None and one["q"] <= ALPHA]
-    negligible = sum(one["verdict"] == "negligible" for one in others)
+    known = [one for one in others if one.get("estimate") is not None]
+    moved = [one["target"] for one in known if one["lo"] > one["delta"] or one["hi"] < -one["delta"]]
+    negligible = sum(one["tost_q"] is not None and one["tost_q"] <= ALPHA for one in known)
     detail = (
-        f"its own test must improve, and no other stand out: {len(significant)} of {len(others)} do, "
+        f"its own test must improve, and no other move by more than {own['delta']:g} bpb: {len(moved)} of {len(others)} do, "
         f"{negligible} are proven negligible"
     )
-    passed = own["hi"] < 0 and not significant
+    passed = own["hi"] < 0 and not moved
     return [{**row, "passed": passed, **{name: own[name] for name in ("estimate", "lo", "hi")}, "detail": detail}]
 
 

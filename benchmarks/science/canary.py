@@ -1,12 +1,13 @@
 """Canary: facts that were planted in 2 % of the slots are found by their own test, and by no other.
 
 Sixteen made-up facts take a small share of the training slots; the same slots are redrawn in a sham. The planted facts in
-other orders must be likelier for it (the study sees what is there), and no score of the six targets may move (it sees nothing
-else). "Negligible" is proven by two one-sided tests, target by target and for the mean over targets.
+other orders must be likelier for it (the study sees what is there), and no score of the six targets may move by more than what
+counts as negligible (it sees nothing else; a trace is real, because the facts take the place of text). "Negligible" is proven by two one-sided tests, target by target and for the mean over targets.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,7 @@ def measure(bench: Bench, settings: Settings) -> Results:
         "control": {name: row["passed"] for row in controls for name in [row["control"]]},
         "planted_tokens": round(settings.share * settings.tokens),
         "blocks": settings.blocks,
+        "model": json.loads((folder / "runs" / f"{CANARY}-0" / "run.json").read_text("utf-8"))["model"],
         "train_cpu_s": run_seconds(folder),
     }
 
@@ -91,7 +93,7 @@ def claims(results: Results) -> list[Claim]:
     """The planted facts are found, nothing else moves."""
     own = next(row for row in results["targets"] if row["target"] == CANARY)
     others = [row for row in results["targets"] if row["target"] != CANARY]
-    least = min(row["q"] for row in others)
+    moved = [row["target"] for row in others if row["lo"] > row["delta"] or row["hi"] < -row["delta"]]
     mean = results["mean"]
     return [
         Claim(
@@ -99,7 +101,11 @@ def claims(results: Results) -> list[Claim]:
             f"{_interval(own)} bpb",
             own["hi"] < 0,
         ),
-        Claim("no other target stands out", f"least q {least:.2f} of {len(others)} targets", least > 0.05),
+        Claim(
+            f"no other target moves by more than {own['delta']} bpb",
+            f"{len(moved)} of {len(others)}; most {_interval(max(others, key=lambda row: abs(row['estimate'])))} bpb",
+            not moved,
+        ),
         Claim(
             f"the mean over the other targets is negligible (within ±{own['delta']} bpb, two one-sided tests)",
             f"{_interval(mean)} bpb, p {mean['tost_p']:.2g}",
@@ -118,11 +124,13 @@ def lines(results: Results) -> list[str]:
         f"| {row['target']} | {_interval(row)} | {row['q']:.2g} | {row['tost_q']:.2g} | {row['verdict']} |"
         for row in results["targets"]
     ]
-    proven = sum(row["verdict"] == "negligible" for row in results["targets"])
+    others = [row for row in results["targets"] if row["target"] != CANARY]
+    proven = sum(row["tost_q"] <= 0.05 for row in others)
     return [
-        f"| target | canary − sham of the same slots, {results['blocks']} blocks [bpb, 95 %] | q | q of negligible | verdict |",
+        f"| target | canary − sham of the same slots, {results['model']}, {results['blocks']} blocks [bpb, 95 %] | q | q of negligible | verdict |",
         "|---|---|--:|--:|---|", *rows, "",
-        f"Proven negligible, target by target: {proven} of {len(rows) - 1}; undetermined means that these blocks are too few for it.",
+        f"Proven negligible, target by target: {proven} of {len(others)} (q of negligible ≤ .05; an effect may be seen and be negligible: the "
+        "facts take the place of real text).",
     ]  # fmt: skip
 
 

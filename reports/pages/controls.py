@@ -19,7 +19,7 @@ def page(con: duckdb.DuckDBPyConnection) -> Page:
     intro = Prose(
         "The sham redraws a share of the training slots from the same mixture: its true effect is zero, at a perturbation as "
         "large as that of a real contrast. The shuffle destroys the order of tokens in as many slots: it must hurt. The canary plants "
-        "made-up facts in a small share of them: their own test must improve, and no other score may move. If "
+        "made-up facts in a small share of them: their own test must improve, and no other score may move by more than what counts as negligible. If "
         "either fails, the study is void."
     )
     return Page(

@@ -78,6 +78,7 @@ def control(own: float, other: float, noise: float = 0.002) -> dict:
         (-1.0, 0.0, 0.05, True, "0 of 3 do, 0 are proven negligible"),  # too few blocks prove nothing of that kind
         (0.0, 0.0, 0.002, False, "0 of 3 do"),  # what was planted is not found
         (0.5, 0.0, 0.002, False, "0 of 3 do"),
+        (-1.0, 0.01, 0.002, True, "0 of 3 do, 3 are"),  # real text made room for it: seen, and too small to matter
         (-1.0, 0.1, 0.002, False, "1 of 3 do, 2 are"),  # it leaks into another target
     ],
 )

@@ -26,12 +26,13 @@ def test_a_tiny_study_finds_what_was_planted(found: dict) -> None:
 
 @pytest.mark.parametrize(
     ("target", "field", "value", "failing"),
-    [("canary", "hi", 0.1, 0), ("notes", "q", 0.01, 1)],
+    [("canary", "hi", 0.1, 0), ("notes", "lo", 0.03, 1)],
 )
 def test_claims_fail_where_they_must(found: dict, target: str, field: str, value: float, failing: int) -> None:
     changed = copy.deepcopy(found)
     for row in changed["targets"]:
-        row["q"] = 0.5
+        if row["target"] != "canary":
+            row["lo"], row["hi"] = -0.01, 0.01
         if row["target"] == target:
             row[field] = value
     changed["mean"]["tost_p"] = 0.01
