@@ -35,7 +35,7 @@ def test_effects_are_those_of_the_section(found: Results) -> None:
     assert np.isfinite([found["main_se"], found["single_se"]]).all()
     assert {row["control"] for row in found["controls"]} >= {"sham", "shuffle", "adequacy"}
     shown = factorial.lines(found)
-    assert shown[4].startswith(("| long |", "| quality |"))
+    assert shown[6].startswith(("| long |", "| quality |"))
     assert shown[-1].startswith("| long:quality |")
     assert factorial.charts(found)["effects"]["layer"]
 
@@ -49,5 +49,5 @@ def test_claims_hold_and_fail_as_they_must(found: Results) -> None:
         "single_se": 0.02,
     }
     assert [claim.holds for claim in factorial.claims(good)] == [True, True]
-    bad = {**good, "controls": [{**control, "passed": False}], "single_se": 0.01}
+    bad = {**good, "controls": [{**control, "passed": False}], "single_se": 0.005}
     assert [claim.holds for claim in factorial.claims(bad)] == [False, False]
