@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from analysis import records
 from pipelines.contracts.errors import InputError, message
 from reports.catalogue import Catalogue
@@ -31,7 +34,15 @@ def load_analysis(con: duckdb.DuckDBPyConnection, catalogue: Catalogue) -> None:
         con.execute("INSERT INTO designs VALUES (?, ?, ?, ?)", row)
         for name in records.TABLES:
             for path in table_files(study, name):
-                insert(con, name, records.read_table(path, name))
+                insert(con, name, with_whole_run_ids(records.read_table(path, name), design_id))
+
+
+def with_whole_run_ids(rows: pa.Table, design_id: str) -> pa.Table:
+    """Put the design before the run ids of a study: its files name a run by its folder, as other studies do, too."""
+    if "run_id" not in rows.column_names:
+        return rows
+    whole = pc.binary_join_element_wise(design_id, pc.cast(rows["run_id"], pa.string()), "/")
+    return rows.set_column(rows.column_names.index("run_id"), rows.schema.field("run_id"), whole)
 
 
 def table_files(study: Path, name: str) -> list[Path]:

@@ -110,7 +110,7 @@ CREATE VIEW task_table AS
 SELECT r.design_id, r.cell, r.model, i.task, i.part, count(DISTINCT i.item_id) AS items, count(DISTINCT i.model) AS runs,
     sum(i.margin_nats) / ln(2) / sum(i.gold_bytes) AS margin_bpb, sum(i.gold_nats) / ln(2) / sum(i.gold_bytes) AS gold_bpb,
     avg(i.correct::INTEGER) AS accuracy_frac
-FROM task_item_scores i JOIN runs r ON r.design_id = i.design_id AND r.run_id = i.model
+FROM task_item_scores i JOIN runs r ON r.run_id = i.design_id || '/' || i.model
 GROUP BY r.design_id, r.cell, r.model, i.task, i.part ORDER BY r.design_id, r.cell, r.model, i.task, i.part;
 COMMENT ON VIEW task_table IS 'Tasks by cell and part: sums over items and runs; the margin decides, accuracy is for display.';
 COMMENT ON COLUMN task_table.design_id IS 'hash of the whole design';

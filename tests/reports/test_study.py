@@ -60,15 +60,37 @@ def test_bits_per_byte_is_a_ratio_of_sums(studied_workspace, con):
     rows = [r for r in pq.read_table(path).to_pylist() if r["target"] == "wiki" and r["population"] == "kept"]
     nats, size, tokens = (sum(r[name] for r in rows) for name in ("nats", "bytes", "tokens"))
     found = con.sql(
-        "SELECT bpb, nats_per_token, perplexity, final FROM score_table WHERE run_id = 'sham-3' AND target = 'wiki' AND population = 'kept'"
+        f"SELECT bpb, nats_per_token, perplexity, final FROM score_table WHERE run_id = '{DESIGN}/sham-3' AND target = 'wiki' AND population = 'kept'"
     ).fetchall()
     assert found == [pytest.approx((nats / math.log(2) / size, nats / tokens, math.exp(nats / tokens), True))]
+
+
+def test_studies_of_one_workspace_are_kept_apart(studied_workspace, tmp_path, con):
+    workspace = copy_of(studied_workspace, tmp_path)
+    other = Path(shutil.copytree(records.study_folder(workspace, DESIGN), records.study_folder(workspace, "other")))
+    for path in other.rglob("*.parquet"):
+        rows = pq.read_table(path)
+        if "design_id" in rows.column_names:
+            at, names = rows.column_names.index("design_id"), pa.array(["other"] * len(rows), pa.string())
+            pq.write_table(rows.set_column(at, rows.schema.field("design_id"), names), path)
+    views = ("run_table", "score_table", "choice_table", "task_table", "effect_table", "mixture_table")
+    with open_snapshot(publish(workspace)) as both:
+        for view in views:
+            alone, together = (found.sql(f"SELECT * FROM {view}").to_arrow_table().to_pylist() for found in (con, both))
+            assert len(together) == 2 * len(alone), view
+        sizes = [found.sql("SELECT max(runs), max(items) FROM choice_table").fetchall() for found in (con, both)]
+        assert sizes[0] == sizes[1]
+        losses = [
+            found.sql(f"SELECT kept_bpb FROM run_table WHERE run_id LIKE '{DESIGN}/%'").fetchall()
+            for found in (con, both)
+        ]
+        assert losses[0] == losses[1]
 
 
 def test_run_table_averages_the_targets(con):
     rows = con.sql("SELECT cell, block, kept_bpb FROM run_table").fetchall()
     assert [(cell, block) for cell, block, _ in rows] == [(cell, block) for cell in CELLS for block in range(BLOCKS)]
-    mean = "SELECT avg(bpb) FROM score_table WHERE run_id = 'full-0' AND population = 'kept'"
+    mean = f"SELECT avg(bpb) FROM score_table WHERE run_id = '{DESIGN}/full-0' AND population = 'kept'"
     assert rows[0][2] == pytest.approx(con.sql(mean).fetchall()[0][0])
 
 
@@ -122,8 +144,8 @@ def test_runs_without_run_json_are_not_read(studied_workspace, tmp_path):
     workspace = copy_of(studied_workspace, tmp_path)
     (records.study_folder(workspace, DESIGN) / "runs/full-0/run.json").unlink()
     with open_snapshot(publish(workspace)) as con:
-        assert con.sql("SELECT count(*) FROM scores WHERE run_id = 'full-0'").fetchall() == [(0,)]
-        assert con.sql("SELECT count(*) FROM scores WHERE run_id = 'full-1'").fetchall() == [(12,)]
+        assert con.sql(f"SELECT count(*) FROM scores WHERE run_id = '{DESIGN}/full-0'").fetchall() == [(0,)]
+        assert con.sql(f"SELECT count(*) FROM scores WHERE run_id = '{DESIGN}/full-1'").fetchall() == [(12,)]
 
 
 def test_void_study_says_so_on_top(void_workspace, studied_workspace):
