@@ -49,8 +49,8 @@ def from_attribution(
 ) -> list[dict]:
     """Predict contrasts in bits per byte.
 
-    Controls are no question to a linear method (their mixtures are the baseline's) and other metrics are not its
-    units: neither has a row. A contrast with a cell whose tokens are unknown has a row with that reason.
+    Controls are no question to a linear method (their mixtures are the baseline's), other metrics are not its units,
+    and a target that is no held-out text (the utility) was not asked: none of these has a row. A contrast with a cell whose tokens are unknown has a row with that reason.
 
     Args:
         scores: of one method.
