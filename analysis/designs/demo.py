@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.data import pool_tokens
-from analysis.design_file import DesignSpec
+from analysis.design_file import DesignSpec, NearDuplicateSwap
 from analysis.designs.base import decision_contrasts, full_cell, full_mixture, language
 from analysis.designs.cells import Cell, Contrast, difference
 from analysis.designs.controls import with_controls
@@ -51,22 +51,16 @@ def _near_duplicate_cells(spec: DesignSpec, atoms: Atoms, full: Mixture) -> list
     seen = weight * spec.tokens * swap_spec.share
     available = sum(tokens[atom] for atom in copies)
     if pool == 0 or min(available, seen) < swap_spec.min_duplicate_tokens:
-        raise ConfigError(
-            message(
-                "near_duplicates",
-                "too few near-duplicates for a contrast",
-                f"{available} tokens, {seen:.0f} of them seen",
-                f"at least {swap_spec.min_duplicate_tokens} seen",
-                f"Choose a slice with more than {swap_spec.slice!r} has.",
-            )
-        )
+        raise _too_few(swap_spec, f"{available} tokens, {seen:.0f} of them seen")
     share = min(1.0, weight * spec.tokens / pool)
     pools = dict.fromkeys((*leaders, *copies), share)
     inside = pool_tokens(atoms, pools)
     others = {atom: w for atom, w in full.weights.items() if atom not in own}
     held = sum(inside[atom] for atom in leaders)
+    pairs = [(a, b) for a in leaders for b in copies if language(a) == language(b) and inside[a] > 0 and inside[b] > 0]
+    if not pairs:
+        raise _too_few(swap_spec, f"none of one language in {share:.2%} of the components, which is about one epoch")
     base = with_pools(normalised({**others, **{atom: weight * inside[atom] / held for atom in leaders}}), pools)
-    pairs = [(a, b) for a in leaders for b in copies if language(a) == language(b) and inside[b] > 0]
     treatment = swap(base, pairs, swap_spec.share)
     text = f"{swap_spec.slice} only from documents that lead near-duplicates, about one epoch ({share:.1%} of the components)"
     return [
@@ -74,6 +68,12 @@ def _near_duplicate_cells(spec: DesignSpec, atoms: Atoms, full: Mixture) -> list
         Cell("near_duplicate_swap", treatment, "treatment", "near_duplicate_base",
              f"{swap_spec.share:.0%} of these replaced by their removed near-duplicates", target_slice="near_duplicates"),
     ]  # fmt: skip
+
+
+def _too_few(swap_spec: NearDuplicateSwap, found: str) -> ConfigError:
+    hint = f"Choose a slice with more than {swap_spec.slice!r} has, or more tokens."
+    expected = f"at least {swap_spec.min_duplicate_tokens} tokens seen"
+    return ConfigError(message("near_duplicates", "too few near-duplicates for a contrast", found, expected, hint))
 
 
 def _reject_cell(spec: DesignSpec, atoms: Atoms, full: Mixture) -> Cell:

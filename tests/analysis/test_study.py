@@ -6,6 +6,7 @@ import json
 import math
 import pickle
 import shutil
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -228,6 +229,16 @@ def test_what_cannot_work_is_refused_before_training(workspace: Path, change: tu
     path = altered(workspace, "refused.yaml", change)
     with pytest.raises(ConfigError, match=expected):
         make_plan(*open_design(workspace, path), 1)
+
+
+def test_a_pool_without_duplicates_is_refused(
+    workspace: Path, design_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        import_module("analysis.designs.demo"), "pool_tokens", lambda atoms, pools: dict.fromkeys(pools, 0)
+    )
+    with pytest.raises(ConfigError, match=r"too few near-duplicates for a contrast: got none of one language in"):
+        open_design(workspace, design_file)
 
 
 @pytest.mark.parametrize("name", ["demo", "demo-pip"])
