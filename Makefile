@@ -31,12 +31,15 @@ $(VENV)/.dev: requirements/dev.txt requirements/eval.txt $(UV)
 	touch $@ $(VENV)/.run
 
 demo: curated  ## fetch corpora, curate, train, report (minutes; see README for GB and time)
-	for design in $(DEMO)-ngram $(DEMO); do \
+	for design in $(DEMO)-swarm $(DEMO)-ngram $(DEMO); do \
+	  test -f designs/$$design.yaml || continue; \
 	  $(BIN)/python beam_runner.py design plan build/$(DEMO) designs/$$design.yaml && \
 	  $(BIN)/python beam_runner.py train build/$(DEMO) designs/$$design.yaml && \
 	  $(BIN)/python beam_runner.py effects build/$(DEMO) || exit 1; \
+	  test $$design != $(DEMO)-swarm || $(BIN)/python beam_runner.py laws build/$(DEMO) --confirm || exit 1; \
 	done
 	$(BIN)/python beam_runner.py ladder build/$(DEMO)
+	$(BIN)/python beam_runner.py influence build/$(DEMO) --document-rows 512
 	$(BIN)/python beam_runner.py report build build/$(DEMO)
 
 corpora: $(VENV)/.run
