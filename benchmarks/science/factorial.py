@@ -41,7 +41,7 @@ class Settings:
 
     section: str = "designs/factorial.yaml"
     blocks: int = 5
-    tokens: int = 65_536
+    tokens: int = 131_072
     eval_tokens: int = 6_000
 
 

@@ -34,12 +34,11 @@ from analysis.plan import make_plan
 from analysis.slices import Slice, open_documents, partition
 from analysis.study_runs import RunElement, elements, train_element
 from analysis.training.trainer import run_job
-from pipelines.beam.curate import CurateOptions, choose_engine, run_curate
+from pipelines.beam.curate import CurateOptions, choose_engine
 from pipelines.beam.sweep import SweepWork, run_sweep
 from pipelines.contracts.errors import ConfigError, InputError
 from pipelines.contracts.recipe import load_recipe
 from pipelines.ops.rules import recipe_rules
-from tests.data.awkward import make_corpus, write_recipe
 from tests.engines import commands as engines
 
 DESIGN = """
@@ -63,14 +62,9 @@ max_epochs: 40
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("study")
-    make_corpus(folder, documents=900)
-    split = {"heldout_fraction": 0.15, "min_heldout_bytes": 1000, "max_heldout_fraction": 0.3}
-    recipe = write_recipe(folder, split=split, rules={"long": {"signal": "gopher_words", "min": 40}})
-    run_curate(CurateOptions(str(recipe), str(folder / "ws"), workers=1))
-    (folder / "ws" / "design.yaml").write_text(DESIGN)
-    return folder / "ws"
+def workspace(study_workspace: Path) -> Path:
+    (study_workspace / "design.yaml").write_text(DESIGN)
+    return study_workspace
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,7 @@ from analysis.influence.documents import slot_documents
 from analysis.influence.study import Settings, StudyScorer
 from analysis.shards import open_shard
 from analysis.study_runs import open_runs
-from pipelines.beam.curate import CurateOptions, run_curate
 from pipelines.contracts.errors import ConfigError, InputError
-from tests.data.awkward import make_corpus, write_recipe
 
 DESIGN = """
 name: tiny
@@ -43,17 +41,13 @@ SMALL = Options(unit_rows=16, document_rows=48, top=3)
 
 
 @pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("influence")
-    make_corpus(folder, documents=600)
-    split = {"heldout_fraction": 0.15, "min_heldout_bytes": 1000, "max_heldout_fraction": 0.3}
-    recipe = write_recipe(folder, split=split, rules={"long": {"signal": "gopher_words", "min": 40}})
-    run_curate(CurateOptions(str(recipe), str(folder / "ws"), workers=1))
-    (folder / "ws" / "design.yaml").write_text(DESIGN)
-    train(folder / "ws", folder / "ws" / "design.yaml", 1)
-    run_effects(folder / "ws")
-    run_influence(folder / "ws", None, SMALL)
-    return folder / "ws"
+def workspace(study_workspace: Path) -> Path:
+    design = study_workspace / "design.yaml"
+    design.write_text(DESIGN)
+    train(study_workspace, design, 1)
+    run_effects(study_workspace)
+    run_influence(study_workspace, None, SMALL)
+    return study_workspace
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from benchmarks.science.contract import Bench
-from pipelines.beam.curate import CurateOptions, run_curate
-from tests.data.awkward import make_corpus, write_recipe
 
 DESIGN = """
 name: tiny
@@ -29,15 +28,11 @@ max_epochs: 40
 
 
 @pytest.fixture(scope="session")
-def small_workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_workspace(curated_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a curated workspace of some hundred documents, with `design.yaml`."""
-    folder = tmp_path_factory.mktemp("science")
-    make_corpus(folder, documents=900)
-    split = {"heldout_fraction": 0.15, "min_heldout_bytes": 1000, "max_heldout_fraction": 0.3}
-    recipe = write_recipe(folder, split=split, rules={"long": {"signal": "gopher_words", "min": 40}})
-    run_curate(CurateOptions(str(recipe), str(folder / "ws"), workers=1))
-    (folder / "ws" / "design.yaml").write_text(DESIGN)
-    return folder / "ws"
+    workspace = Path(shutil.copytree(curated_once, tmp_path_factory.mktemp("science") / "ws"))
+    (workspace / "design.yaml").write_text(DESIGN)
+    return workspace
 
 
 @pytest.fixture(scope="module")
