@@ -38,6 +38,7 @@ demo: curated  ## fetch corpora, curate, train, report (minutes; see README for 
 	  $(BIN)/python beam_runner.py effects build/$(DEMO) || exit 1; \
 	  test $$design != $(DEMO)-swarm || $(BIN)/python beam_runner.py laws build/$(DEMO) --confirm || exit 1; \
 	done
+	$(BIN)/python beam_runner.py ladder build/$(DEMO)
 	$(BIN)/python beam_runner.py report build build/$(DEMO)
 
 corpora: $(VENV)/.run

@@ -250,22 +250,8 @@ def _row(contrast: Contrast, design_id: str, study: Study, n_blocks: int) -> dic
         reason = f"only {n_blocks} blocks in which {_joined(contrast.coef)} finished{_unasked(study, contrast)}"
     if lost := _diverged(study, contrast.coef):
         reason = "; ".join([*([reason] if reason else []), *lost])
-    return {
-        "design_id": design_id,
-        "contrast": contrast.name,
-        "family": contrast.family,
-        "slice": contrast.slice,
-        "target": contrast.target,
-        "population": contrast.population,
-        "metric": contrast.metric,
-        "method": contrast.method,
-        "fill": contrast.fill,
-        "n_blocks": n_blocks,
-        "delta": contrast.delta,
-        "expected_sign": contrast.expected_sign,
-        "meaning": contrast.meaning,
-        "reason": reason,
-    }
+    labels = {"design_id": design_id, **contrast.labels(), "method": contrast.method}
+    return {**labels, "n_blocks": n_blocks, "reason": reason}
 
 
 def _unasked(study: Study, contrast: Contrast) -> str:

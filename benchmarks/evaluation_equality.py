@@ -41,6 +41,7 @@ from analysis.models.llama import Past
 from analysis.slices import partition
 from analysis.statistics.classification import multiclass
 from benchmarks.chain import keep_section
+from pipelines.contracts.errors import ConfigError, message
 
 PAGE = Path("docs/reference/equality.md")
 NEW_TOKENS = 24
@@ -83,12 +84,12 @@ class PlainLM(TemplateLM):
         return float(logp), logits.argmax(-1).tolist() == list(asked)
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
-        """Not asked here."""
-        raise NotImplementedError
+        """Refuse: items with choices are all that is compared."""
+        raise ConfigError(message("lm-eval", "not compared", "loglikelihood_rolling", "items with choices"))
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
-        """Not asked here."""
-        raise NotImplementedError
+        """Refuse: items with choices are all that is compared."""
+        raise ConfigError(message("lm-eval", "not compared", "generate_until", "items with choices"))
 
 
 def prompts_of(run: Path, model: TextGenerator, per_target: int) -> list[Prompt]:

@@ -43,7 +43,8 @@ def render(title: str, subtitle: str, pages: list[Page], theme: Spec) -> str:
     Returns:
         The text of a self-contained HTML file, the same for the same arguments.
     """
-    errors = [block for page in pages for block in page.blocks if isinstance(block, Banner) and block.level == "error"]
+    blocks = (block for page in pages for block in page.blocks)
+    errors = dict.fromkeys(block for block in blocks if isinstance(block, Banner) and block.level == "error")
     specs = {
         f"chart-{block.name}-{i}": spec
         for page in pages

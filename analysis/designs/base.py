@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TypeVar
 
 from analysis.design_file import DesignSpec
 from analysis.designs.cells import Cell, Contrast, Family, difference
@@ -10,6 +11,7 @@ from analysis.mixtures import Mixture, normalised
 from analysis.slices import Atoms, Slice
 from pipelines.contracts.errors import ConfigError, message
 
+Section = TypeVar("Section")
 NEAR_DUPLICATES = Slice(
     "near_duplicates", "first_reason = 'near_duplicate'", "decision", "removed as a near-duplicate of a kept document"
 )
@@ -22,6 +24,23 @@ QUALITY_REJECTS = Slice(
 NEAR_LEADERS = Slice(
     "near_leaders", "kept AND leads_near_duplicate", "predicate", "kept, with a near-duplicate removed"
 )
+
+
+def section_of(spec: DesignSpec, name: str, section: Section | None, example: str) -> Section:
+    """Return the section of a file that its kind of design is about.
+
+    Args:
+        spec: the file.
+        name: name of the section.
+        section: what the file has there.
+        example: what it could say, for the message.
+
+    Raises:
+        ConfigError: if the file has none.
+    """
+    if section is None:
+        raise ConfigError(message(spec.name, f"no section `{name}`", "nothing", example))
+    return section
 
 
 def full_mixture(spec: DesignSpec, atoms: Atoms) -> Mixture:

@@ -98,6 +98,11 @@ class Contrast:
             found = f"a sum of {total} over {sorted(self.coef)}"
             raise ConfigError(message(f"contrast {self.name!r}", "not a contrast", found, "coefficients that sum to 0"))
 
+    def labels(self) -> dict[str, object]:
+        """Return what every estimate of the contrast says about it, whatever its method: columns of `effects`."""
+        names = ("family", "slice", "target", "population", "metric", "fill", "delta", "expected_sign", "meaning")
+        return {"contrast": self.name, **{name: getattr(self, name) for name in names}}
+
 
 def difference(treatment: str, baseline: str) -> dict[str, float]:
     """Return the coefficients of treatment minus baseline."""

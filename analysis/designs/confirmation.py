@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from analysis.design_file import DesignSpec
-from analysis.designs.base import full_cell, slice_contrast
+from analysis.designs.base import full_cell, section_of, slice_contrast
 from analysis.designs.cells import Cell, Contrast
 from analysis.designs.swarm import natural_mixture, slice_mixture
 from analysis.slices import Atoms
-from pipelines.contracts.errors import ConfigError, message
 
 
 def confirmation(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contrast]]:
@@ -18,13 +17,10 @@ def confirmation(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contr
     Raises:
         ConfigError: if the file has no section `confirmation`.
     """
-    if spec.confirmation is None:
-        raise ConfigError(
-            message(spec.name, "no section `confirmation`", "nothing", "a file made by `mixtrace laws --confirm`")
-        )
+    section = section_of(spec, "confirmation", spec.confirmation, "a file made by `mixtrace laws --confirm`")
     full = natural_mixture(spec, atoms)
     cells, contrasts = [full_cell(full)], []
-    for name, weights in spec.confirmation.mixtures.items():
+    for name, weights in section.mixtures.items():
         said = ", ".join(f"{slice_} {weight:.3f}" for slice_, weight in weights.items())
         cells.append(Cell(name, slice_mixture(full, atoms, weights), "treatment", "full", said))
         contrasts += [

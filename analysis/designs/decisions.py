@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from analysis.design_file import DesignSpec
 from analysis.design_kinds import DecisionSwaps
-from analysis.designs.base import decision_contrasts, full_cell, full_mixture
+from analysis.designs.base import decision_contrasts, full_cell, full_mixture, section_of
 from analysis.designs.cells import Cell, Contrast, difference
 from analysis.designs.controls import with_controls
 from analysis.designs.rejects import Group, decision_slices, groups, large_enough, overlap_note, swapped
 from analysis.mixtures import Mixture, normalised, slice_weight
 from analysis.slices import Atoms, Slice
-from pipelines.contracts.errors import ConfigError, message
 
 
 def decisions(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contrast]]:
@@ -52,9 +51,7 @@ def asked(spec: DesignSpec) -> DecisionSwaps:
     Raises:
         ConfigError: if there is none.
     """
-    if spec.decisions is None:
-        raise ConfigError(message(spec.name, "no section `decisions`", "nothing", "decisions: {decisions: {...}}"))
-    return spec.decisions
+    return section_of(spec, "decisions", spec.decisions, "decisions: {decisions: {...}}")
 
 
 def natural_dose(found: list[Group]) -> float:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from analysis.data import pool_tokens
 from analysis.design_file import DesignSpec
 from analysis.design_kinds import Duplication
-from analysis.designs.base import decision_contrasts, full_cell, full_mixture
+from analysis.designs.base import decision_contrasts, full_cell, full_mixture, section_of
 from analysis.designs.cells import Cell, Contrast, difference, trend
 from analysis.designs.controls import with_controls
 from analysis.designs.pools import pool_share
@@ -31,9 +31,7 @@ def duplication(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contra
     Raises:
         ConfigError: if the file has no section `duplication`, components are too large for a pool, or a run repeats too little.
     """
-    section = spec.duplication
-    if section is None:
-        raise ConfigError(message(spec.name, "no section `duplication`", "nothing", "duplication: {slices: [...]}"))
+    section = section_of(spec, "duplication", spec.duplication, "duplication: {slices: [...]}")
     full = full_mixture(spec, atoms)
     repeated = [_cell(spec, section, atoms, full, epochs) for epochs in section.epochs]
     first = repeated[0]

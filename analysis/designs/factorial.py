@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.design_file import DesignSpec
 from analysis.design_kinds import Factorial
-from analysis.designs.base import decision_contrasts, full_cell, full_mixture
+from analysis.designs.base import decision_contrasts, full_cell, full_mixture, section_of
 from analysis.designs.cells import Cell, Contrast
 from analysis.designs.controls import with_controls
 from analysis.designs.rejects import Group, decision_slices, groups, large_enough, overlap_note, swapped
@@ -96,9 +96,7 @@ def asked(spec: DesignSpec) -> Factorial:
     Raises:
         ConfigError: if there is none.
     """
-    if spec.factorial is None:
-        raise ConfigError(message(spec.name, "no section `factorial`", "nothing", "factorial: {factors: {...}}"))
-    return spec.factorial
+    return section_of(spec, "factorial", spec.factorial, "factorial: {factors: {...}}")
 
 
 def check_aliases(section: Factorial, fraction: Fraction) -> list[Effect]:

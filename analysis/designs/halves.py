@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis.design_file import DesignSpec
 from analysis.design_kinds import Halves
-from analysis.designs.base import full_cell, full_mixture, slice_contrast
+from analysis.designs.base import full_cell, full_mixture, section_of, slice_contrast
 from analysis.designs.cells import Cell, Contrast, Family
 from analysis.designs.controls import with_controls
 from analysis.mixtures import Mixture, normalised, slice_weight
@@ -21,9 +21,7 @@ def asked(spec: DesignSpec) -> Halves:
     Raises:
         ConfigError: if there is none.
     """
-    if spec.halves is None:
-        raise ConfigError(message(spec.name, "no section `halves`", "nothing", "halves: {groups: 4, pairs: 12}"))
-    return spec.halves
+    return section_of(spec, "halves", spec.halves, "halves: {groups: 4, pairs: 12}")
 
 
 def group_name(number: int) -> str:

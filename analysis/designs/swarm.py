@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.design_file import DesignSpec, SwarmSpec
-from analysis.designs.base import full_cell, full_mixture, slice_contrast
+from analysis.designs.base import full_cell, full_mixture, section_of, slice_contrast
 from analysis.designs.cells import Cell, Contrast, Family
 from analysis.designs.controls import with_controls
 from analysis.laws.capped_simplex import lower_limits, upper_limits
@@ -36,16 +36,15 @@ def swarm(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contrast]]:
     Raises:
         ConfigError: if the file has no section `swarm`, or caps, floors and epochs leave too little room to draw in.
     """
-    if spec.swarm is None:
-        raise ConfigError(message(spec.name, "no section `swarm`", "nothing", "swarm: {runs: 48}"))
+    section = section_of(spec, "swarm", spec.swarm, "swarm: {runs: 48}")
     full = natural_mixture(spec, atoms)
     names = tuple(spec.slices)
     natural = np.array([slice_weight(full, atoms.atoms_of(name, kept=True)) for name in names])
     tokens = atoms.tokens_by_atom()
     available = {name: sum(tokens[atom] for atom in atoms.atoms_of(name, kept=True)) for name in names}
-    upper = upper_limits(names, spec.swarm.caps, available, spec.tokens, spec.max_epochs)
-    lower = lower_limits(names, spec.swarm.floors, upper)
-    drawn = draw_mixtures(spec.swarm, natural, lower, upper, spec.seed)
+    upper = upper_limits(names, section.caps, available, spec.tokens, spec.max_epochs)
+    lower = lower_limits(names, section.floors, upper)
+    drawn = draw_mixtures(section, natural, lower, upper, spec.seed)
     compared, contrasts = _leave_outs(spec, atoms, full)
     cells = [full_cell(full), *compared]
     cells, contrasts = with_controls(spec, cells, contrasts)  # the sham is as strong as a leave-out
@@ -53,7 +52,7 @@ def swarm(spec: DesignSpec, atoms: Atoms) -> tuple[list[Cell], list[Contrast]]:
         said = ", ".join(f"{name} {weight:.3f}" for name, weight in zip(names, weights, strict=True))
         mixture = slice_mixture(full, atoms, dict(zip(names, weights, strict=True)))
         cells.append(Cell(f"{SWARM}{number:03d}", mixture, "treatment", "full", said, blocks=1))
-    if spec.swarm.single_slices:
+    if section.single_slices:
         for name in names:
             alone = slice_mixture(full, atoms, {name: 1.0})
             cells.append(Cell(f"{ONLY}{name}", alone, "treatment", "full", f"{name} alone", blocks=1))

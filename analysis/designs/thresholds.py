@@ -7,7 +7,7 @@ from itertools import pairwise
 from analysis.data import pool_tokens
 from analysis.design_file import DesignSpec
 from analysis.design_kinds import Thresholds
-from analysis.designs.base import NEAR_LEADERS, decision_contrasts, full_cell, full_mixture
+from analysis.designs.base import NEAR_LEADERS, decision_contrasts, full_cell, full_mixture, section_of
 from analysis.designs.cells import Cell, Contrast, difference, trend
 from analysis.designs.controls import changed_share, with_controls
 from analysis.designs.pools import pool_share
@@ -23,11 +23,7 @@ def asked(spec: DesignSpec) -> Thresholds:
     Raises:
         ConfigError: if there is none.
     """
-    if spec.thresholds is None:
-        raise ConfigError(
-            message(spec.name, "no section `thresholds`", "nothing", "thresholds: {signal: ..., min: [...]}")
-        )
-    return spec.thresholds
+    return section_of(spec, "thresholds", spec.thresholds, "thresholds: {signal: ..., min: [...]}")
 
 
 def ladder(section: Thresholds) -> list[tuple[str, float, str]]:

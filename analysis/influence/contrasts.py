@@ -66,7 +66,8 @@ def from_attribution(
         query = (contrast.target, contrast.population)
         if contrast.metric != "bpb" or contrast.family == "controls" or query not in scores.queries:
             continue
-        row = {**_labels(contrast), "method": scores.method, "n_blocks": len(scores.per_token), "reason": note}
+        row = {**contrast.labels(), "method": scores.method, "n_blocks": len(scores.per_token), "reason": note,
+               "interval_population": INTERVAL_POPULATION}  # fmt: skip
         unknown = sorted(cell for cell in contrast.coef if cell not in tokens)
         if unknown:
             rows.append({**row, "reason": f"tokens of {', '.join(unknown)} are unknown"})
@@ -86,9 +87,3 @@ def _estimate(values: np.ndarray) -> dict[str, float | None]:
     se = float(values.std(ddof=1) / math.sqrt(n))
     half = float(stats.t.ppf(0.975, n - 1)) * se
     return {"estimate": mean, "se": se, "df": float(n - 1), "lo": mean - half, "hi": mean + half}
-
-
-def _labels(contrast: Contrast) -> dict:
-    names = ("family", "slice", "target", "population", "metric", "fill", "delta", "expected_sign", "meaning")
-    labels = {name: getattr(contrast, name) for name in names}
-    return {"contrast": contrast.name, **labels, "interval_population": INTERVAL_POPULATION}

@@ -24,6 +24,7 @@ FAMILIES = ("cross-slice", "decisions")
 """What is ranked; own-slice effects are ten times as large and would make every ladder agree."""
 DECIDED = ("helps", "hurts", "negligible")
 _MIN_BLOCKS = 2
+_MIN_CONTRASTS = 2
 
 
 @dataclass(frozen=True)
@@ -119,11 +120,27 @@ def common_contrasts(rungs: Sequence[Rung]) -> Common:
             left_out[name] = reason
         else:
             kept.append(contrast)
-    if len(kept) < 2:
+    if len(kept) < _MIN_CONTRASTS:
         found = f"{len(kept)} common contrasts; left out: {left_out}"
         hint = "Rungs are studies of one design that differ in proxy or tokens only."
         raise InputError(message("ladder", "nothing to rank", found, "2 contrasts or more in every study", hint))
     return Common(tuple(kept), left_out)
+
+
+def comparable(rungs: Sequence[Rung], best: Rung) -> tuple[list[Rung], dict[str, str]]:
+    """Set aside the studies that do not ask two of the top rung's questions: those of other designs in a workspace.
+
+    Returns:
+        The rungs that do, the top one among them; and why each other study is not one, by design_id and name.
+    """
+    kept, aside = [], {}
+    for rung in rungs:
+        reasons = [_differs(contrast, best, rung) for contrast in best.contrasts.values()]
+        if rung is best or reasons.count(None) >= _MIN_CONTRASTS:
+            kept.append(rung)
+        else:
+            aside[f"study {rung.design_id}"] = next((one for one in reasons if one), "the top rung ranks nothing")
+    return kept, aside
 
 
 def _differs(contrast: Contrast, mine: Rung, other: Rung) -> str | None:
@@ -167,6 +184,25 @@ class Ladder:
     left_out: dict[str, str]
 
 
+def _cost(rung: Rung) -> tuple[float, str]:
+    return rung.cpu_s_per_run, rung.name
+
+
+def top_rung(rungs: Sequence[Rung], top: str | None = None) -> Rung:
+    """Return the rung that the others are compared with: that of a design_id, or the dearest per run.
+
+    Raises:
+        InputError: if there are no rungs, or none has the design_id.
+    """
+    found = (
+        next((rung for rung in rungs if rung.design_id == top), None) if top else max(rungs, key=_cost, default=None)
+    )
+    if found is None:
+        known = sorted(rung.design_id for rung in rungs)
+        raise InputError(message("ladder", "no such top rung", str(top), f"one of {known}"))
+    return found
+
+
 def climb(rungs: Sequence[Rung], top: str | None = None, draws: int = 1000) -> Ladder:
     """Compare every rung with the top one.
 
@@ -181,10 +217,8 @@ def climb(rungs: Sequence[Rung], top: str | None = None, draws: int = 1000) -> L
     if len(rungs) < 2:
         names = [rung.name for rung in rungs]
         raise InputError(message("ladder", "too few rungs", names, "two studies or more", "Give more design ids."))
-    ordered = sorted(rungs, key=lambda rung: (rung.cpu_s_per_run, rung.name))
-    best = next((rung for rung in ordered if rung.design_id == top), None) if top else ordered[-1]
-    if best is None:
-        raise InputError(message("ladder", "no such top rung", str(top), f"one of {[r.design_id for r in ordered]}"))
+    ordered = sorted(rungs, key=_cost)
+    best = top_rung(rungs, top)
     common = common_contrasts([best, *(rung for rung in ordered if rung is not best)])
     groups = np.array([f"{contrast.target}/{contrast.population}" for contrast in common.contrasts])
     cells = np.array([json.dumps(sorted(contrast.coef.items())) for contrast in common.contrasts])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from analysis import records
-from analysis.influence.ladder import Ladder, climb, read_rung
+from analysis.influence.ladder import Ladder, climb, comparable, read_rung, top_rung
 from pipelines.contracts.errors import InputError, message
 
 
@@ -16,7 +17,7 @@ def run_ladder(workspace: Path, design_ids: Sequence[str], top: str | None = Non
 
     Args:
         workspace: where the studies lie.
-        design_ids: studies; all whose effects were estimated if empty.
+        design_ids: studies; if empty, all whose effects were estimated and that ask what the top one asks.
         top: study that the others are compared with; the dearest per run if None.
         as_json: print JSON.
 
@@ -29,7 +30,11 @@ def run_ladder(workspace: Path, design_ids: Sequence[str], top: str | None = Non
     for design_id in (*chosen, *([top] if top else [])):
         if design_id not in known:
             raise InputError(message(str(workspace), "no such study", design_id, f"one of {known}"))
-    found = climb([read_rung(workspace, design_id) for design_id in chosen], top)
+    rungs, aside = [read_rung(workspace, design_id) for design_id in chosen], {}
+    if len(rungs) > 1 and not design_ids:
+        rungs, aside = comparable(rungs, top_rung(rungs, top))
+    found = climb(rungs, top)
+    found = replace(found, left_out={**aside, **found.left_out})
     write_ladder(workspace, found)
     print(json.dumps(tables_of(found), indent=1) if as_json else format_ladder(found))
     return found

@@ -44,7 +44,8 @@ def from_law(
         mine = contrast.metric == METRIC and contrast.population == POPULATION and contrast.target in asked.spec.slices
         if not mine or contrast.method != "retrain" or any(cells[name]["transform"] != "none" for name in names):
             continue
-        row = _labels(contrast, asked.design_id, len(asked.swarm.runs))
+        row = {"design_id": asked.design_id, **contrast.labels(), "method": "law", "n_blocks": len(asked.swarm.runs),
+               "interval_population": INTERVAL}  # fmt: skip
         if reason := _unanswerable(asked, contrast, cells, mixtures):
             rows.append({**row, "reason": reason})
             continue
@@ -57,25 +58,6 @@ def from_law(
         rows.append({**row, "estimate": found, "se": float(draws.std(ddof=1)), "lo": float(lo), "hi": float(hi),
                      "reason": _outside(asked, dict(zip(names, weights, strict=True)))})  # fmt: skip
     return rows
-
-
-def _labels(contrast: Contrast, design_id: str, runs: int) -> dict:
-    return {
-        "design_id": design_id,
-        "contrast": contrast.name,
-        "family": contrast.family,
-        "slice": contrast.slice,
-        "target": contrast.target,
-        "population": contrast.population,
-        "metric": contrast.metric,
-        "method": "law",
-        "fill": contrast.fill,
-        "n_blocks": runs,
-        "delta": contrast.delta,
-        "expected_sign": contrast.expected_sign,
-        "meaning": contrast.meaning,
-        "interval_population": INTERVAL,
-    }
 
 
 def _unanswerable(

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis import records
-from analysis.design_file import DesignSpec
+from analysis.design_file import load_design
 from analysis.laws.catalogue import LAWS
 from analysis.laws.command import LawOptions, analyse
 from benchmarks.science.contract import Bench, Claim, Results
 from benchmarks.science.runs import own_workspace, run_seconds, trained, varied
-from pipelines.contracts.yaml_model import load_yaml_model
 from reports.charts import colours, intervals, scatter
 
 TITLE = "Swarm: laws on our own runs, and the optimum with fresh seeds"
@@ -57,7 +56,7 @@ SMALL = Settings(runs=20, leave_out=1, blocks=2, tokens=1024, eval_tokens=300, r
 
 def measure(bench: Bench, settings: Settings) -> Results:
     """Train the swarm, fit, confirm."""
-    spec = load_yaml_model(str(bench.design), DesignSpec)
+    spec = load_design(str(bench.design))
     design = varied(
         bench,
         "swarm",

@@ -57,16 +57,7 @@ def _with_base(tree: Any, path: str, model: type[Model], base_key: str, seen: tu
 def _read_tree(path: str, model: type[StrictModel]) -> Any:
     if not storage.exists(path):
         raise ConfigError(message(path, "no such file", "nothing", f"a YAML file for {model.__name__}"))
-    return _parse_tree(storage.read_bytes(path), path)
-
-
-def parse_yaml_model(data: bytes, path: str, model: type[Model]) -> Model:
-    """Parse YAML bytes into a model; `path` is only used in messages."""
-    tree = _parse_tree(data, path)
-    return _validate(_plain(tree), tree, path, model)
-
-
-def _parse_tree(data: bytes, path: str) -> Any:
+    data = storage.read_bytes(path)
     try:
         tree = YAML(typ="rt").load(data.decode("utf-8"))
     except UnicodeDecodeError as error:

@@ -146,8 +146,10 @@ def trust_finding(rows: tuple[Row, ...]) -> tuple[Finding, ...]:
         f"{row['check']} {row['verdict']}" + (f" ({effect(row['value'])} bpb)" if row["value"] is not None else "")
         for row in checks
     ]
-    numbers = [f"{'seeds alone' if row['check'] == 'noise' else 'detectable'} {row['value']:.3f} bpb"
-               for row in rows if row["check"] in ("noise", "power") and row["value"] is not None]  # fmt: skip
+    values = {name: [row["value"] for row in rows if row["check"] == name and row["value"] is not None]
+              for name in ("noise", "power")}  # fmt: skip
+    words = {"noise": "seeds alone", "power": "detectable in every family from"}
+    numbers = [f"{words[name]} {max(found):.3f} bpb" for name, found in values.items() if found]
     failed = any(row["verdict"] == "failed" for row in checks)
-    text = f"Can it be trusted? {', '.join(said)}; {'; '.join(dict.fromkeys(numbers)) or 'noise unknown'}."
+    text = f"Can it be trusted? {', '.join(said)}; {'; '.join(numbers) or 'noise unknown'}."
     return (Finding(text, "failed" if failed else "passed"),)

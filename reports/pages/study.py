@@ -83,17 +83,27 @@ def void_banners(con: duckdb.DuckDBPyConnection) -> tuple[Banner, ...]:
     )
 
 
+_CHANGES = {
+    "decisions": ("when swapped in", "dropping "),
+    "utility": ("when swapped in", "dropping "),
+    "optimum": ("against natural", ""),
+}
+"""Family to what was done to the slice or mixture that the verdict speaks of; slices are left out."""
+
+
 def finding(row: Row) -> Finding:
     """Say an effect in words, with its interval and the budget that it was measured at.
 
     >>> finding({"slice": "web", "target": "wiki", "population": "kept", "estimate": 0.0312, "lo": 0.02, "hi": 0.04,
     ...          "verdict": "helps", "metric": "bpb", "train_tokens": 262144, "fill": "named", "family": "cross-slice"}).text
     'web helps on wiki: +0.0312 bpb [+0.0200, +0.0400] when left out (fill named; kept documents; at 262 k tokens)'
+    >>> finding({"slice": "optimum", "target": "wiki", "population": "kept", "estimate": -0.0312, "lo": -0.04, "hi": -0.02,
+    ...          "verdict": "helps", "metric": "bpb", "train_tokens": 262144, "fill": "named", "family": "optimum"}).text
+    'optimum helps on wiki: −0.0312 bpb [−0.0400, −0.0200] against natural (fill named; kept documents; at 262 k tokens)'
     """
     unit = "bpb" if row["metric"] == "bpb" else "bpb of margin"
     size = f"{effect(row['estimate'])} {unit} [{effect(row['lo'])}, {effect(row['hi'])}]"
-    dropped = row["family"] in ("decisions", "utility")
-    change, speaks_of = ("when swapped in", "dropping ") if dropped else ("when left out", "")
+    change, speaks_of = _CHANGES.get(row["family"], ("when left out", ""))
     if row.get("dilution") is not None:
         change += f", of which its share alone (dilution) predicts {effect(row['dilution'])}"
     how = f"fill {row['fill']}; {row['population']} documents; at {short_count(row['train_tokens'])} tokens"

@@ -1,4 +1,4 @@
-"""A whole study on a small curated corpus: partition, design, plan, training, effects, controls."""
+"""A whole study on a small curated corpus: training, tables, tasks, exports, sweeps, effects."""
 
 from __future__ import annotations
 
@@ -6,317 +6,37 @@ import json
 import math
 import pickle
 import shutil
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from analysis import learning_rates, records
-from analysis.commands import RunsLeft, contrasts_of, design_extend, design_plan, open_design, prepare, progress, train
-from analysis.data import document_tokens, token_stream, train_documents
-from analysis.design_file import load_design
-from analysis.designs import DESIGNS
+from analysis.commands import RunsLeft, contrasts_of, design_plan, prepare, progress, train
 from analysis.effects import bits_per_byte
 from analysis.effects_command import find_study, run_effects
 from analysis.evaluate_model import evaluate_model, format_evaluated
 from analysis.evaluation.labelled import labels_of
-from analysis.heldout import MAX_DOCUMENT_TOKENS, heldout_set, heldout_sets, token_byte_lengths
-from analysis.mixtures import normalised
 from analysis.models import Proxy
 from analysis.models.hf_export import export_run, read_tokenizer
-from analysis.plan import make_plan
-from analysis.slices import Slice, open_documents, partition
+from analysis.slices import Slice, open_documents
 from analysis.study_runs import RunElement, elements, train_element
-from analysis.training.trainer import run_job
 from pipelines.beam.curate import CurateOptions, choose_engine
 from pipelines.beam.sweep import SweepWork, run_sweep
 from pipelines.contracts.errors import ConfigError, InputError
-from pipelines.contracts.recipe import load_recipe
-from pipelines.ops.rules import recipe_rules
+from tests.analysis.small_study import altered, changed
 from tests.engines import commands as engines
 
-DESIGN = """
-name: tiny
-slices:
-  lines: {where: "source = 'lines'"}
-  notes: {where: "source = 'notes'"}
-  pages: {where: "source IN ('web', 'wiki')"}
-leave_out: [lines, notes]
-near_duplicates: {slice: lines, share: 0.25, min_duplicate_tokens: 50}
-rejects: {share: 0.25, min_pool_tokens: 200}
-proxy: {d_model: 16, layers: 1, heads: 1, context: 16, batch: 8, dtype: float32, compile: "off"}
-blocks: 2
-tokens: 8192
-eval_tokens: 600
-choice_items: 0
-tasks: [cloze]
-task_items: 12
-max_epochs: 40
-"""
+TASKED = changed(("choice_items: 0", "choice_items: 0\ntasks: [cloze]\ntask_items: 12"))
 
 
 @pytest.fixture(scope="module")
 def workspace(study_workspace: Path) -> Path:
-    (study_workspace / "design.yaml").write_text(DESIGN)
+    (study_workspace / "design.yaml").write_text(TASKED)
     return study_workspace
-
-
-@pytest.fixture(scope="module")
-def design_file(workspace: Path) -> Path:
-    return workspace / "design.yaml"
-
-
-def altered(workspace: Path, name: str, *changes: tuple[str, str]) -> Path:
-    text = DESIGN
-    for change in changes:
-        assert change[0] in text
-        text = text.replace(*change)
-    path = workspace / name
-    path.write_text(text)
-    return path
-
-
-PREDICATES = st.lists(
-    st.sampled_from(
-        ["source = 'lines'", "text_bytes > 500", "lang = 'en'", "NOT kept", "gopher_words < 60", "split = 'train'",
-         "leads_near_duplicate", "duplicate_kind = 'near'", "similarity > 0.9", "list_contains(failed_rules, 'long')"]
-    ),
-    min_size=1, max_size=4, unique=True,
-)  # fmt: skip
-
-
-@settings(max_examples=12, deadline=None)
-@given(predicates=PREDICATES)
-def test_atoms_are_disjoint_and_complete(workspace: Path, predicates: list[str]) -> None:
-    slices = tuple(Slice(f"s{i}", where) for i, where in enumerate(predicates))
-    try:
-        atoms = partition(str(workspace), slices)
-    except ConfigError as error:
-        assert "empty slice" in error.message  # noqa: PT017 - some predicates hold for nothing here
-        return
-    flags = [atoms.table[f"in_{one.name}"].to_numpy() for one in slices]
-    kept, lang = atoms.table["kept"].to_pylist(), atoms.table["lang"].to_pylist()
-    for row, atom in enumerate(atoms.table["atom"].to_pylist()):
-        names = "+".join(one.name for one, flag in zip(slices, flags, strict=True) if flag[row])
-        assert atom == f"{names}/{lang[row]}" + ("" if kept[row] else "/dropped")
-    assert len(set(atoms.table["doc_id"].to_pylist())) == atoms.table.num_rows
-    assert (
-        sum(atoms.tokens_by_atom("train").values()) + sum(atoms.tokens_by_atom("heldout").values())
-        == pc.sum(atoms.table["tokens"]).as_py()
-    )
-
-
-@pytest.mark.parametrize(
-    ("where", "expected"),
-    [
-        ("no_such_column = 1", "not SQL"),
-        ("text_bytes", "not a condition"),
-        ("source = 'none'", "empty slice"),
-        ("((", "not SQL"),
-    ],
-)
-def test_a_wrong_predicate_names_its_slice(workspace: Path, where: str, expected: str) -> None:
-    with pytest.raises(ConfigError, match=expected) as caught:
-        partition(str(workspace), (Slice("mine", where),))
-    assert "slice 'mine'" in caught.value.message
-
-
-def test_a_run_reads_chunks_of_the_shards_and_never_what_is_held_out(workspace: Path, design_file: Path) -> None:
-    design, atoms = open_design(workspace, design_file)
-    full = design.cells[0].mixture
-    stream = token_stream(str(workspace), atoms, (full, full), "0/0", "none", 400, 16)
-    rows = stream.slots_tokens(0, 400)
-    assert np.array_equal(rows[37:120], stream.slots_tokens(37, 120))
-    for index in (0, 7, 399):
-        atom = stream.slots.names[stream.slots.atom[index]]
-        documents = train_documents(atoms, full)[atom]
-        pieces = [
-            document_tokens(str(workspace), atoms.shards[shard], row)
-            for shard, row in zip(documents["shard"].to_pylist(), documents["shard_row"].to_pylist(), strict=True)
-        ]
-        joined = np.concatenate(pieces)
-        start = int(stream.chunks[atom][stream.slots.position[index] % len(stream.chunks[atom])]) * 16
-        assert np.array_equal(rows[index], np.take(joined, np.arange(start, start + 17), mode="wrap"))
-    held = set(atoms.table.filter(pc.equal(atoms.table["split"], "heldout"))["component"].to_pylist())
-    used = {c for documents in train_documents(atoms, full).values() for c in documents["component"].to_pylist()}
-    assert not held & used
-
-
-def test_pools_restrict_components_and_small_atoms_are_read_again(workspace: Path, design_file: Path) -> None:
-    _, atoms = open_design(workspace, design_file)
-    tokens = atoms.tokens_by_atom()
-    atom = max(tokens, key=lambda name: (tokens[name], name))
-    whole, part = normalised({atom: 1.0}), normalised({atom: 1.0}, {atom: 0.3})
-    components = [set(train_documents(atoms, m)[atom]["component"].to_pylist()) for m in (whole, part)]
-    assert components[1] < components[0]
-    stream = token_stream(str(workspace), atoms, (part, part), "0/0", "none", 3000, 16)
-    drawn = stream.drawn()[atom]
-    assert drawn["tokens"] == 48_000
-    assert drawn["epochs"] == pytest.approx(48_000 / drawn["pool_tokens"])
-    if drawn["epochs"] > 1:
-        count = len(stream.chunks[atom])
-        assert np.array_equal(stream.slots_tokens(0, 1), stream.slots_tokens(count, count + 1))
-
-
-def test_heldout_sets_have_a_budget_exact_bytes_and_no_copies(workspace: Path, design_file: Path) -> None:
-    _, atoms = open_design(workspace, design_file)
-    lengths = token_byte_lengths(str(workspace))
-    for heldout in heldout_sets(str(workspace), atoms, ("lines", "pages"), 600):
-        assert len(heldout.ids) < 600 + MAX_DOCUMENT_TOKENS
-        for row, size in enumerate(heldout.n_bytes):
-            ids = heldout.ids[heldout.offsets[row] : heldout.offsets[row + 1]]
-            assert size == lengths[ids].sum()
-            assert 0 not in ids
-    everything = heldout_set(str(workspace), atoms, "lines", "unfiltered", 10**9)
-    kept = heldout_set(str(workspace), atoms, "lines", "kept", 10**9)
-    assert set(kept.doc_id) < set(everything.doc_id)
-    assert len(set(zip(everything.component, everything.n_bytes, strict=True))) >= len(everything.doc_id) * 0.9
-
-
-def test_the_design_has_its_cells_families_and_populations(workspace: Path, design_file: Path) -> None:
-    design, _ = open_design(workspace, design_file)
-    roles = {cell.name: cell.role for cell in design.cells}
-    assert roles == {
-        "full": "base", "without_lines": "treatment", "without_notes": "treatment", "sham": "null", "shuffle": "positive", "canary_sham": "null", "canary": "positive",
-        "near_duplicate_base": "base", "near_duplicate_swap": "treatment", "quality_reject_swap": "treatment",
-    }  # fmt: skip
-    for contrast in design.contrasts:
-        on_text = contrast.population != "items"
-        assert (contrast.population == "unfiltered") == (contrast.family == "decisions")
-        assert (contrast.population == "canary") == (contrast.family == "canary") == (contrast.target == "canary")
-        assert on_text or contrast.family == "downstream"
-        assert contrast.fill in ("proportional", "named")
-        own = contrast.family == "own-slice"
-        assert not own or contrast.slice == contrast.target
-    swap = next(cell for cell in design.cells if cell.name == "near_duplicate_swap")
-    assert swap.baseline == "near_duplicate_base"
-    assert swap.mixture.pools
-
-
-def test_the_design_id_changes_with_any_literal_and_with_nothing_else(workspace: Path, design_file: Path) -> None:
-    same = altered(workspace, "same.yaml", ("name: tiny", "# a comment\nname: tiny"))
-    other = altered(workspace, "other.yaml", ("tokens: 8192", "tokens: 8208"))
-    ids = [open_design(workspace, path)[0].design_id for path in (design_file, same, other)]
-    assert ids[0] == ids[1] != ids[2]
-
-
-@pytest.mark.parametrize(
-    ("change", "expected"),
-    [
-        (("blocks: 2", "blocks: 2\nmax_runs: 5"), "more runs than the budget"),
-        (("blocks: 2", "blocks: 2\nlooks: {max_blocks: 3}\nmax_runs: 25"), "more runs than the budget: got 30"),
-        (("max_epochs: 40", "max_epochs: 0.001"), "too often"),
-        (("min_duplicate_tokens: 50", "min_duplicate_tokens: 5000000"), "too few near-duplicates"),
-        (("min_pool_tokens: 200", "min_pool_tokens: 2000000000"), "no slice has enough rejects"),
-        (("source = 'notes'", "source IN ('notes', 'lines')"), "overlaps another slice"),
-        (("leave_out: [lines, notes]", "leave_out: [lins]"), "Did you mean 'lines'"),
-        (("slices:", "slicez:"), "Did you mean 'slices'"),
-    ],
-)
-def test_what_cannot_work_is_refused_before_training(workspace: Path, change: tuple[str, str], expected: str) -> None:
-    path = altered(workspace, "refused.yaml", change)
-    with pytest.raises(ConfigError, match=expected):
-        make_plan(*open_design(workspace, path), 1)
-
-
-def test_a_pool_without_duplicates_is_refused(
-    workspace: Path, design_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        import_module("analysis.designs.demo"), "pool_tokens", lambda atoms, pools: dict.fromkeys(pools, 0)
-    )
-    with pytest.raises(ConfigError, match=r"too few near-duplicates for a contrast: got none of one language in"):
-        open_design(workspace, design_file)
-
-
-@pytest.mark.parametrize("name", ["demo", "demo-pip"])
-def test_the_shipped_recipes_are_valid(name: str) -> None:
-    recipe_rules(load_recipe(f"recipes/{name}.yaml"))
-
-
-@pytest.mark.parametrize("path", sorted(Path("designs").glob("*.yaml")), ids=lambda path: path.stem)
-def test_the_shipped_designs_are_valid(path: Path) -> None:
-    spec = load_design(str(path))
-    assert spec.blocks >= (
-        2 if spec.halves else 5
-    )  # halves: a contrast is over all of them, two repeats give a ceiling
-    assert set(spec.leave_out) <= set(spec.slices)
-
-
-def test_every_kind_has_a_design_that_runs_as_it_is() -> None:
-    specs = [load_design(str(path)) for path in sorted(Path("designs").glob("*.yaml"))]
-    assert {spec.design for spec in specs} == set(DESIGNS) - {"confirmation"}  # made by `laws --confirm`
-    assert all(spec.canary for spec in specs)
-
-
-def test_an_extended_study_has_more_runs_and_the_same_id(workspace: Path, capsys: pytest.CaptureFixture) -> None:
-    path = altered(workspace, "looks.yaml", ("blocks: 2", "blocks: 2\nlooks: {max_blocks: 4}"))
-    design_plan(workspace, path)
-    design, _ = open_design(workspace, path)
-    folder = records.study_folder(workspace, design.design_id)
-    for cell, block in design.runs():
-        run = folder / "runs" / f"{cell.name}-{block}"
-        run.mkdir(parents=True)
-        (run / "run.json").write_text("{}")
-    before = (folder / "design.json").read_bytes()
-    design_extend(workspace, design.design_id, 1)
-    assert "now 3 of at most 4 blocks" in capsys.readouterr().out
-    longer, _ = open_design(workspace, path)
-    assert longer.design_id == design.design_id
-    assert {block for _, block in longer.runs()} == {0, 1, 2}
-    assert (folder / "design.json").read_bytes() == before
-    with pytest.raises(InputError, match="no such study"):
-        design_extend(workspace, "0" * 12, 1)
-    shutil.rmtree(folder)
-
-
-def test_a_slice_without_held_out_text_is_refused(workspace: Path) -> None:
-    train_only = "source = 'notes' AND split = 'train'"
-    path = altered(workspace, "train-only.yaml", ("source = 'notes'", train_only))
-    with pytest.raises(ConfigError, match="slice 'notes': no held-out component: got none of population 'kept'"):
-        make_plan(*open_design(workspace, path), 1)
-
-
-KINDS = {
-    "reweight": "reweight: {slices: [lines], factors: [2, 0.5]}",
-    "decisions": "decisions: {decisions: {short: [long]}, off: true, min_pool_tokens: 100}",
-    "thresholds": "thresholds: {signal: gopher_words, min: [20, 60], rules: [long]}",
-    "duplication": "duplication: {slices: [lines], epochs: [1, 2], min_duplicate_tokens: 100}",
-    "factorial": "factorial: {factors: {short: [long]}, min_pool_tokens: 100}",
-    "halves": "halves: {groups: 2, pairs: 2}",
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_runs_on_a_curated_workspace(workspace: Path, kind: str, capsys: pytest.CaptureFixture) -> None:
-    """Counted, so in a second: the predicates find documents, every cell is drawn, every contrast is estimated."""
-    body = f"name: {kind}\ndesign: {kind}\n{KINDS[kind]}"
-    path = altered(
-        workspace, f"{kind}.yaml", ("name: tiny", body), ("leave_out: [lines, notes]", ""), ("tasks: [cloze]", "tasks: []"),
-        ("near_duplicates: {slice: lines, share: 0.25, min_duplicate_tokens: 50}", ""),
-        ("rejects: {share: 0.25, min_pool_tokens: 200}", ""), ("blocks: 2", "blocks: 2\ncanary: 0.05"), ("tokens: 8192", "tokens: 4096"),
-        ("proxy: {d_model: 16, layers: 1, heads: 1, context: 16, batch: 8, dtype: float32, compile: \"off\"}",
-         "proxy: {model: ngram, order: 2, context: 16, batch: 8}"),
-    )  # fmt: skip
-    runs, numerics = prepare(workspace, path, 1)
-    for item in runs.work(numerics):
-        run_job(item.job, lambda: False)
-    runs.train_ngrams()
-    design, study = runs.design, runs.study
-    run_effects(workspace, design.design_id)
-    rows = records.read_table(study / "effects.parquet", "effects").to_pylist()
-    assert {row["contrast"] for row in rows} >= {one.name for one in design.contrasts}
-    missing = [row["reason"] for row in rows if row["estimate"] is None]
-    assert not [reason for reason in missing if "no variance" not in reason]
-    own = next(row for row in rows if row["family"] == "canary")
-    assert own["estimate"] < -0.3  # counts of a twentieth of the tokens find the facts
-    shutil.rmtree(study)
 
 
 @pytest.fixture(scope="module")
@@ -406,7 +126,7 @@ def test_every_run_answers_the_same_tasks_and_every_comparison_is_made_on_them(t
 
 
 def test_a_task_that_does_not_fit_the_proxy_is_refused_before_training(trained: Path, workspace: Path) -> None:
-    path = altered(workspace, "long.yaml", ("tasks: [cloze]", "tasks: [pairs_zh]"))
+    path = altered(workspace, "long.yaml", ("choice_items: 0", "choice_items: 0\ntasks: [pairs_zh]\ntask_items: 12"))
     with pytest.raises(
         ConfigError, match=r"task 'pairs_zh': no item fits the proxy: got \d+ items; expected .* 16 tokens"
     ):

@@ -52,6 +52,7 @@ def test_errors_go_to_the_top():
     pages = [
         page_with("a"),
         Page("controls", "Controls", (Banner("This study is void", "error"), Banner("a note"))),
+        Page("decisions", "Decisions", (Banner("This study is void", "error"),)),  # said by two pages, shown once
     ]
     rendered = html.render("t", "s", pages, {})
     assert rendered.count("This study is void") == 1

@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.commands import open_design
-from analysis.design_file import DesignSpec, SwarmSpec
+from analysis.design_file import SwarmSpec, load_design
 from analysis.designs.swarm import draw_mixtures
 from analysis.mixtures import slice_weight
 from analysis.plan import make_plan
 from pipelines.contracts.errors import ConfigError
-from pipelines.contracts.yaml_model import load_yaml_model
 from tests.analysis.laws.studies import DESIGN, SLICES, write_design_file
 from tests.reports.workspace_builder import build_curated
 
@@ -113,7 +112,7 @@ def test_what_cannot_work_is_refused_before_training(workspace: Path, change: tu
 
 
 def test_the_shipped_swarm_is_valid() -> None:
-    spec = load_yaml_model("designs/swarm.yaml", DesignSpec)
+    spec = load_design("designs/swarm.yaml")
     assert spec.swarm is not None
     assert spec.blocks >= 5
     assert set(spec.leave_out) == set(spec.slices)

@@ -20,23 +20,11 @@ from analysis.influence.study import Settings, StudyScorer
 from analysis.shards import open_shard
 from analysis.study_runs import open_runs
 from pipelines.contracts.errors import ConfigError, InputError
+from tests.analysis.small_study import SHOWN
 
-DESIGN = """
-name: tiny
-slices:
-  lines: {where: "source = 'lines'"}
-  notes: {where: "source = 'notes'"}
-  pages: {where: "source IN ('web', 'wiki')"}
-leave_out: [lines, notes]
-rejects: {share: 0.25, min_pool_tokens: 200}
-proxy: {d_model: 16, layers: 1, heads: 1, context: 16, batch: 8, dtype: float32, compile: "off", adequacy: show}
-blocks: 2
-tokens: 8192
-eval_tokens: 600
-choice_items: 0
-max_epochs: 40
-snapshots: 2
-"""
+DESIGN = (
+    SHOWN.replace("\nnear_duplicates: {slice: lines, share: 0.25, min_duplicate_tokens: 50}", "") + "snapshots: 2\n"
+)
 SMALL = Options(unit_rows=16, document_rows=48, top=3)
 
 

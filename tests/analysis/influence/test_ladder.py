@@ -9,7 +9,7 @@ import pytest
 
 from analysis import records
 from analysis.designs import Contrast, difference
-from analysis.influence.ladder import Rung, climb, common_contrasts, differences_of
+from analysis.influence.ladder import Rung, climb, common_contrasts, comparable, differences_of, top_rung
 from analysis.influence.ladder_command import cheapest_claimed, format_ladder, tables_of
 from pipelines.contracts.errors import InputError
 
@@ -100,6 +100,25 @@ def test_what_is_not_the_same_question_is_left_out_with_its_reason() -> None:
     assert len(found.contrasts) == len(names) - 5
     with pytest.raises(InputError, match="nothing to rank"):
         common_contrasts([DEAR, dataclasses.replace(CHEAP, contrasts={})])
+
+
+def test_studies_of_other_designs_are_set_aside_with_a_reason() -> None:
+    swarm = dataclasses.replace(CHEAP, design_id="swarm", mixtures=dict.fromkeys(CHEAP.mixtures, "natural"))
+    other = dataclasses.replace(CHEAP, design_id="other", contrasts={})
+    kept, aside = comparable([swarm, DEAR, other, CHEAP], DEAR)
+    assert kept == [DEAR, CHEAP]
+    assert aside == {"study swarm": "another mixture in cheap", "study other": "not in cheap"}
+    assert comparable([CHEAP, swarm], swarm) == ([swarm], {"study cheap": "another mixture in cheap"})
+    with pytest.raises(InputError, match="too few rungs"):
+        climb([swarm])
+
+
+def test_the_top_rung_is_the_dearest_or_the_one_that_was_named() -> None:
+    assert top_rung([CHEAP, DEAR, WRONG]) is DEAR
+    assert top_rung([CHEAP, DEAR, WRONG], "wrong") is WRONG
+    for rungs, top in (([CHEAP], "dear"), ([], None)):
+        with pytest.raises(InputError, match="no such top rung"):
+            top_rung(rungs, top)
 
 
 def test_blocks_with_a_missing_run_are_left_out_whole() -> None:

@@ -10,9 +10,8 @@ import numpy as np
 
 from analysis import records
 from analysis.commands import open_design, write_design
-from analysis.design_file import DesignSpec
+from analysis.design_file import load_design
 from analysis.plan import make_plan
-from pipelines.contracts.yaml_model import load_yaml_model
 
 SLICES = ("web", "wiki", "code")
 DESIGN = """
@@ -59,7 +58,7 @@ def finish_runs(workspace: Path, design_file: Path, noise: float = 0.01) -> Path
     """Write every run that is not there, as training would; the shuffle hurts, seeds and noise move all scores."""
     design, _ = open_design(workspace, design_file)
     study = plan_study(workspace, design_file)
-    spec = load_yaml_model(str(design_file), DesignSpec)
+    spec = load_design(str(design_file))
     rows = records.read_table(study / "mixture_weights.parquet", "mixture_weights").to_pylist()
     for cell, block in design.runs():
         folder = study / "runs" / f"{cell.name}-{block}"
